@@ -1,10 +1,10 @@
-"""`seq2seq`, and `python -m seq2seq`."""
+"""Entry point of `seq2seq` and `python -m seq2seq`."""
 
 import sys
 
 
 def main() -> None:
-    """Run a command, see `seq2seq.cli.main`; Ctrl-C may come before there is one."""
+    """Run a command, see `seq2seq.cli.main`; Ctrl-C during its import is handled here."""
     try:
         from seq2seq.cli import main as run
     except KeyboardInterrupt:

@@ -1,10 +1,9 @@
-"""Exceptions that people meet, each with a message that says where, what was found and what to do."""
+"""Exceptions for users, with messages that say where the problem is, what was found and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Similarity of two words (`difflib`), 0 to 1, from which one may be meant by the other: one letter wrong in three, or
-# two in seven.
+# Minimum similarity (`difflib`, 0 to 1) of a word and a suggestion: one wrong letter in three, or two in seven.
 SHORT_WORD = 3  # letters
 MIN_RATIO_OF_SHORT, MIN_RATIO = 0.6, 0.7
 
@@ -14,7 +13,7 @@ class Seq2SeqError(Exception):
 
 
 class ArgumentError(Seq2SeqError, TypeError, ValueError):
-    """A function was called with an argument of a type, shape or value that it does not accept."""
+    """An argument of a function has a type, shape or value that is not accepted."""
 
 
 class ConfigError(Seq2SeqError, ValueError):
@@ -22,61 +21,61 @@ class ConfigError(Seq2SeqError, ValueError):
 
 
 class MissingExtraError(Seq2SeqError, ImportError):
-    """A package that comes with an extra is not installed; an ImportError too, since it may end an import."""
+    """A package that comes with an extra is not installed. Also an ImportError, since it may occur in an import."""
 
 
 class CorpusError(Seq2SeqError):
-    """Parallel text is missing, damaged or not aligned."""
+    """A corpus is missing, damaged or not aligned."""
 
 
 class TokenizerError(Seq2SeqError):
-    """A SentencePiece model cannot be trained or used, or does not know a text."""
+    """A SentencePiece model cannot be trained or used, or a text contains pieces that it does not know."""
 
 
 class ModelDirectoryError(Seq2SeqError):
-    """A model directory is missing something, damaged or of another version."""
+    """A model directory is incomplete, damaged or of another version."""
 
 
 class StorageError(Seq2SeqError):
-    """A file cannot be written, as on a full disk; what was there under its name stays."""
+    """A file cannot be written, e.g. on a full disk; an existing file of that name is kept."""
 
 
 class TrainingError(Seq2SeqError):
-    """A training run cannot start, go on or resume."""
+    """A training run cannot start, continue or resume."""
 
 
 class Seq2SeqWarning(UserWarning):
-    """Base of this package's own warnings, which commands show in one line each."""
+    """Base class of this package's warnings, which commands print on one line each."""
 
 
 class TrainingWarning(Seq2SeqWarning):
-    """A problem of a trained model, when its run was shown nowhere; `TrainingReport.remaining_warnings` lists them."""
+    """A problem of a trained model, if its run had no display; `TrainingReport.remaining_warnings` lists them."""
 
 
 class BulkError(Seq2SeqError):
-    """A translation in shards or on Apache Beam cannot start, go on or be joined."""
+    """A translation in shards or on Apache Beam cannot start, continue or be merged."""
 
 
 class ForkError(Seq2SeqError, RuntimeError):
-    """A process was forked after TensorFlow had started, which cannot compute in it."""
+    """A process was forked after TensorFlow had started, and TensorFlow cannot compute in it."""
 
 
 class OutOfMemoryError(Seq2SeqError):
-    """One sentence alone takes more memory than there is; batches of several get smaller without an error."""
+    """A single sentence does not fit into memory; batches of several are split without an error."""
 
 
 class EvaluationError(Seq2SeqError):
-    """Texts to score, or arguments of an analysis, are empty or do not fit together."""
+    """Texts to score, or arguments of an analysis, are empty or inconsistent."""
 
 
 class EvaluationWarning(Seq2SeqWarning):
-    """A reason why scores may mean little."""
+    """A reason why scores may be unreliable."""
 
 
 def suggest_similar(word: str, accepted: Iterable[str], prefix: str = "") -> str:
-    """Return " Did you mean 'x'?" for the closest accepted word, one that contains it first; "" if none is close.
+    """Return " Did you mean 'x'?" for the most similar accepted word; "" if none is similar.
 
-    The suggestion starts with `prefix`, as of the section of a key.
+    Words that contain `word` are preferred. The suggestion starts with `prefix`, e.g. the section of a key.
     """
     accepted = list(accepted)
     containing = [one for one in accepted if len(word) > SHORT_WORD and _letters(word) in _letters(one)]

@@ -1,4 +1,4 @@
-"""Optional dependencies: where they may be imported, and the error if they are missing."""
+"""Optional dependencies: a guard for their imports, and the error if they are missing."""
 
 import json
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ DISTRIBUTION_NAME = "recurrent-seq2seq"  # as in pyproject.toml
 
 @contextmanager
 def require_extra(extra: str, *, needed_by: str) -> Iterator[None]:
-    """Turn a failed import inside the block into a `MissingExtraError`.
+    """Convert a failed import inside the block to a `MissingExtraError`.
 
     Args:
         extra: Name of the extra in pyproject.toml.
-        needed_by: What cannot be done without it; the beginning of the message.
+        needed_by: The feature that needs the extra; the beginning of the message.
 
     Raises:
-        MissingExtraError: A package is not installed; says how to install the extra.
+        MissingExtraError: A package is not installed; the message says how to install the extra.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def require_extra(extra: str, *, needed_by: str) -> Iterator[None]:
 
 
 def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingExtraError:
-    """Make the error for a package of an extra that is not installed; arguments as for `require_extra`."""
+    """The error for a missing package of an extra; arguments as for `require_extra`."""
     return MissingExtraError(
         f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': "
         f"{_how_to_install(extra)}."
@@ -41,12 +41,12 @@ def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingE
 
 
 def _how_to_install(extra: str) -> str:
-    """The command to run, by the way in which this package was installed: from a folder, or from an index."""
+    """The installation command, which depends on how this package was installed: from a folder or from an index."""
     constraints = f"constraints{'-apache-beam' if extra == 'apache-beam' else ''}.txt"
     command = f"pip install -c {constraints} '.[{extra}]'"
     try:
         origin = json.loads(metadata.distribution(DISTRIBUTION_NAME).read_text("direct_url.json") or "{}")
-    except metadata.PackageNotFoundError:  # it runs from its source folder
+    except metadata.PackageNotFoundError:  # the package runs from its source folder
         origin = {"dir_info": {}}
     if "dir_info" not in origin:
         return f"pip install '{DISTRIBUTION_NAME}[{extra}]'"

@@ -1,4 +1,4 @@
-"""HTML for notebooks: tables and curves in the colours of the page, light or dark, with all text escaped."""
+"""HTML for notebooks: tables and curves that suit light and dark pages, with all text escaped."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ _CELL = "padding:.15em .9em .15em 0;text-align:{align};border:0;background:none"
 
 
 def html_table(rows: Iterable[Sequence[object]], header: Sequence[str] = (), numeric: Iterable[int] = ()) -> str:
-    """A table of texts; the columns `numeric`, counted from 0, are right-aligned."""
+    """Render a table; the columns in `numeric`, counted from 0, are right-aligned."""
     right = set(numeric)
 
     def line(cells: Sequence[object], tag: str) -> str:
@@ -25,24 +25,24 @@ def html_table(rows: Iterable[Sequence[object]], header: Sequence[str] = (), num
 
 
 def html_facts(title: str, facts: Mapping[str, object]) -> str:
-    """A title above names and values."""
+    """Render a title above a table of names and values."""
     return html_block(title, html_table(facts.items()))
 
 
 def html_block(title: str, *parts: str) -> str:
-    """A title above HTML parts."""
+    """Render a title above HTML parts."""
     return f"<div><div><b>{escape(title)}</b></div>{''.join(parts)}</div>"
 
 
 def html_note(text: str) -> str:
-    """A line in small print."""
+    """Render a line in small print."""
     return f'<div style="font-size:90%;{MUTED}">{escape(text)}</div>'
 
 
 def html_curves(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 420, height: int = 130) -> str:
-    """Curves through (x, y) points in one SVG, with a legend and the range of y; "" with fewer than two points.
+    """Render curves through (x, y) points as an SVG, with a legend and the range of y.
 
-    Points that are not finite are left out.
+    Points that are not finite are left out. The result is "" unless two points have different x.
     """
     curves = {name: [point for point in curve if all(map(math.isfinite, point))] for name, curve in curves.items()}
     points = [point for curve in curves.values() for point in curve]

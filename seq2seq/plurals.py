@@ -1,8 +1,8 @@
-"""A number with its noun, in messages and displays."""
+"""Numbers with nouns in messages and displays."""
 
 
 def pluralize(count: float, noun: str) -> str:
-    """`1 batch`, `2 batches`, `1 hypothesis`, `3 hypotheses`, `3,000 updates`, `0.5 minutes`."""
+    """Format a number with its noun: `1 batch`, `2 batches`, `3 hypotheses`, `3,000 updates`, `0.5 minutes`."""
     if noun.endswith("sis"):
         plural = f"{noun.removesuffix('is')}es"
     else:

@@ -1,7 +1,7 @@
-"""Checks of the arguments of public functions against their annotations, with a message before the function runs.
+"""Validation of the arguments of public functions against their annotations, before the function runs.
 
-pydantic checks the values of a recipe. Arguments need less and more than that: a string must not pass for a list of
-strings, an iterator must not be read, and a list of a million sentences must not be copied.
+pydantic validates the values of a recipe, but arguments have other requirements: a string must not be accepted as a
+list of strings, an iterator must not be consumed, and a list of a million sentences must not be copied.
 """
 
 from seq2seq.arguments.annotations import AtLeastOne, NonNegative, NotEmpty, Pair

@@ -1,4 +1,4 @@
-"""The kind of each annotation, and annotations that are more specific than a type."""
+"""Conversion of annotations to kinds of arguments, and annotations that are more specific than a type."""
 
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from seq2seq.arguments.kinds import (
 )
 
 AtLeastOne = Annotated[int, Ge(1)]
-NonNegative = Annotated[int, Ge(0)]  # a seed, a place
+NonNegative = Annotated[int, Ge(0)]  # e.g. a seed or an index
 T = TypeVar("T")
 NotEmpty = Annotated[T, MinLen(1)]
 Pair = Annotated[tuple[str, ...], MinLen(2), "a (source, target) pair of strings", "(source, target) pairs of strings"]
@@ -30,7 +30,7 @@ Pair = Annotated[tuple[str, ...], MinLen(2), "a (source, target) pair of strings
 
 @cache
 def kind_of(hint: Any) -> Kind:
-    """The kind of an annotation."""
+    """The kind of argument that an annotation describes."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in _OF_PARTS:
         return _OF_PARTS[origin](parts)

@@ -43,7 +43,7 @@ def take_all(values: Collection[Any], item: Kind) -> Any:
 
 
 def _old_if_same(taken: list[Any], values: Collection[Any]) -> Any:
-    """The given values if none was converted: no copy, and the same class."""
+    """The original values if none was converted, which avoids a copy and keeps the class."""
     return values if all(map(is_, taken, values)) else taken
 
 
@@ -56,14 +56,14 @@ def take_item(item: Kind, place: int | str, value: Any) -> Any:
 
 
 class LazilyChecked:
-    """Items that are checked when they are read."""
+    """An iterable whose items are checked when they are read."""
 
     def __init__(self, items: Iterable[Any], item: Kind) -> None:
-        self.items, self.item, self.name = items, item, ""  # the door gives it its name
+        self.items, self.item, self.name = items, item, ""  # `Door.check` sets the name
 
     def __getattr__(self, name: str) -> Any:
-        """What else the items have, such as the number of pairs that a corpus has left out."""
-        if "items" not in vars(self):  # while it is copied
+        """Other attributes of the items, e.g. the number of pairs that a corpus has dropped."""
+        if "items" not in vars(self):  # during copying
             raise AttributeError(name)
         return getattr(self.items, name)
 
@@ -76,7 +76,7 @@ class LazilyChecked:
 
 
 def tuple_kind(kinds: Sequence[Kind], endless: bool) -> Kind:
-    """The kind of a tuple of these or, if `endless`, of any number of items of one kind."""
+    """The kind of a tuple of `kinds` or, if `endless`, of any number of items of one kind."""
     one = f"a tuple of {kinds[0].several}" if endless else f"a tuple of {len(kinds)}: {', '.join(k.one for k in kinds)}"
 
     def take(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The decorator, and the arguments that a function accepts."""
+"""The decorator `check_arguments`, and the arguments that a function accepts."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,11 @@ def check_arguments(**remedies: str) -> Callable[[FunctionT], FunctionT]:
     any other iterable when they are read.
 
     Args:
-        remedies: Remedies, as sentences, by the names of parameters that often get something else.
+        remedies: Remedies, as sentences, by the names of parameters that are often used wrongly.
 
     Raises:
-        ArgumentError: Raised by the decorated function, with its name, the parameter, what was expected and found.
+        ArgumentError: Raised by the decorated function. The message contains the name of the function, the parameter,
+            and what was expected and found.
     """
 
     def decorate(function: FunctionT) -> FunctionT:
@@ -52,7 +53,7 @@ class Door:
         # `Class` or `Class.method`
         self.name = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
         parameters = inspect.signature(function).parameters.values()
-        # Names that are imported for type checkers only are public ones.
+        # Names that modules import only for type checkers are public names of the package.
         hints = get_type_hints(function, localns=_Names(getattr(function, "__globals__", {})), include_extras=True)
         open_kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         self.is_open = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
@@ -61,7 +62,7 @@ class Door:
         self.kinds = {one.name: kind_of(hints.get(one.name, Any)) for one in named}
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], remedies: Mapping[str, str] = {}) -> Any:
-        """Check and convert arguments; too many or too few are left to Python."""
+        """Check and convert arguments; Python itself reports too many or too few."""
         try:
             taken = [self._take(name, value) for name, value in zip(self.positional, args, strict=False)]
             by_name = {name: self._take(name, value) for name, value in kwargs.items()}
@@ -74,7 +75,7 @@ class Door:
         return (*taken, *args[len(taken) :]), by_name
 
     def _name(self, args: Sequence[Any]) -> str:
-        """The name of the function; for a method with the class of the object, which may inherit it."""
+        """The name of the function; for a method, with the class of the object, which may have inherited it."""
         if args and self.positional[:1] == ["self"]:
             return ".".join([type(args[0]).__name__, *self.name.split(".")[1:]])
         return self.name
@@ -93,7 +94,7 @@ class Door:
             raise _Refusal(name, f"{name}{error.explain()}", error.remedy or self._other_place(name, value)) from None
 
     def _other_place(self, name: str, value: Any) -> str:
-        """A hint if the object belongs to another parameter."""
+        """A hint if the value fits another parameter; "" if not."""
         if type(value).__module__ == "builtins":
             return ""
         for other, kind in self.kinds.items():
@@ -106,7 +107,7 @@ door = cache(Door)
 
 
 class _Names(dict[str, Any]):
-    """Names of a module and of the package, which a module may import for type checkers only."""
+    """Names of a module and, as a fallback, of the package, which a module may import only for type checkers."""
 
     def __missing__(self, name: str) -> Any:
         try:

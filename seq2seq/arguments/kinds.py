@@ -1,4 +1,4 @@
-"""Kinds of arguments: the accepted values, and the name of the kind in messages."""
+"""Kinds of arguments: their accepted values, and their names in messages."""
 
 import inspect
 import re
@@ -31,13 +31,13 @@ class Dims(NamedTuple):
 
 
 class Mismatch(Exception):  # noqa: N818  # it is caught at the door
-    """A value is not what was expected, at a `place` of the argument such as `[3]`."""
+    """A value does not match its kind; `place` locates it in the argument, e.g. `[3]`."""
 
     def __init__(self, expected: str, value: Any, remedy: str = "", found: str = "") -> None:
         self.expected, self.found, self.remedy, self.place = expected, found or describe(value), remedy, ""
 
     def depth(self) -> tuple[int, int, int]:
-        """How far a value was accepted: the larger, the nearer to what was meant."""
+        """How far a value was accepted; the deepest mismatch is the best guess at what was meant."""
         first = re.match(r"\[(\d+)\]", self.place)
         return int(first[1]) if first else -1, len(self.place), len(self.remedy)
 
@@ -48,10 +48,12 @@ class Mismatch(Exception):  # noqa: N818  # it is caught at the door
 class Kind(NamedTuple):
     """The values that a parameter accepts.
 
-    one, several  name of the kind in messages: "a string", "strings"
-    take          converts a value for the function; raises `Mismatch`
-    exact         a type whose values need no check each
-    is_specific   whether few values are of this kind
+    Attributes:
+        one: Name of the kind in messages, in the singular: "a string".
+        several: Name of the kind in messages, in the plural: "strings".
+        take: Converts a value for the function; raises `Mismatch`.
+        exact: A type whose values need no individual check.
+        is_specific: Whether only few values are of this kind.
     """
 
     one: str
@@ -157,13 +159,13 @@ def literal_kind(choices: tuple[Any, ...]) -> Kind:
 
 def union_kind(kinds: Sequence[Kind]) -> Kind:
     words = [kind.one for kind in kinds]
-    # `str | Path` is one thing, a path, and None needs no word: it is a default.
+    # `str | Path` is called a path, and None is not mentioned, since it is a default.
     unsaid = {"None"} | ({"a string"} if "a path" in words else set())
     one = either([word for word in words if word not in unsaid])
 
     def take(value: Any) -> Any:
         deepest = Mismatch(one, value)
-        # Values that need no conversion come first: a tensor that is converted to an array would lose its gradient.
+        # Kinds without conversion come first: a tensor that is converted to an array would lose its gradient.
         for kind in sorted(kinds, key=lambda kind: (kind.exact is not type(value), kind.one != "a tensor")):
             try:
                 return kind.take(value)

@@ -1,1 +1,1 @@
-"""Files of text translated, however many lines: rows of output, shards of a file, the same job on Apache Beam."""
+"""Translation of large files: in chunks, in shards on several machines, or on Apache Beam."""

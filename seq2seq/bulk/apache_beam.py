@@ -1,4 +1,4 @@
-"""The same job on Apache Beam: chunks of numbered lines, translated wherever the engine likes, joined in order."""
+"""Bulk translation on Apache Beam: chunks of numbered lines, translated by any worker, merged in order."""
 
 import logging
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from seq2seq.extras import require_extra
 from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
 from seq2seq.storage.locks import file_lock
 
-# Runs in this process and tries a failed bundle 4 times. Apache Beam's default looks for a program to download first.
+# Runs in this process and tries a failed bundle 4 times. Apache Beam's default would try to download a program first.
 DEFAULT_RUNNER = "BundleBasedDirectRunner"
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class Worker:
-    """A model, loaded once per process and used by one thread at a time: a search takes all cores."""
+    """A model, loaded once per process and used by one thread at a time, since a search uses all cores."""
 
     def __init__(self, model: Path, precision: Precision) -> None:
         self.translator, self.lock = Translator.load(model, precision, on_warning=_LOGGER.warning), Lock()
@@ -29,7 +29,7 @@ class Worker:
 
 @dataclass(eq=False)
 class TranslateChunk:
-    """Answer a chunk, see `Chunks.translate_chunk`."""
+    """Callable that translates a chunk, see `Chunks.translate_chunk`."""
 
     chunks: Chunks
     shared: Any  # Apache Beam's `Shared`, which keeps one `Worker` per process
@@ -46,22 +46,22 @@ def translate_on_apache_beam(
 ) -> int:
     """Translate a file on one of Apache Beam's runners; the output equals that of a single run.
 
-    All workers must see the model, the input and the output's folder under the same paths. If the engine gives up,
-    finished chunks stay in the folder `OUT.chunks`, and the next call continues from there.
+    All workers must see the model, the input and the output's folder under the same paths. If the engine fails,
+    finished chunks are kept in the folder `OUT.chunks`, and the next call resumes from them.
 
     Args:
-        job: What to translate.
-        pipeline_options: As on a command line, such as `--runner FlinkRunner`.
-        runner: An Apache Beam runner, or its name; by default the one among the options, or else `DEFAULT_RUNNER`.
-        chunk: Number of lines translated at once.
+        job: The file to translate, and how.
+        pipeline_options: Options of the pipeline, as on a command line, e.g. `--runner FlinkRunner`.
+        runner: An Apache Beam runner, or its name; by default the one in the options, or else `DEFAULT_RUNNER`.
+        chunk: Number of lines that are translated, and stored, at once.
 
     Returns:
         Number of lines.
 
     Raises:
         MissingExtraError: The extra `apache-beam` is not installed.
-        BulkError: Another process is on this output; what lies beside it is of another job; the engine gave up; or when
-            all has run, a chunk has no answer.
+        BulkError: Another process is writing this output; the files beside it are of another job; the engine failed; or
+            a chunk was not translated in the end.
     """
     with require_extra("apache-beam", needed_by="--engine apache-beam"):
         import apache_beam as beam
@@ -77,7 +77,7 @@ def translate_on_apache_beam(
     lock = sibling_path(target, "apache-beam.lock")
 
     def refused(process: str) -> BulkError:
-        return BulkError(f"{job.output}: process {process} is translating into it. Wait for it or end it.")
+        return BulkError(f"{job.output}: process {process} is writing it. Wait for that process, or end it.")
 
     with file_lock(lock, refused):
         chunks = Chunks(job, {**job.identity(), "chunk": chunk}, chunk)
@@ -95,10 +95,10 @@ def translate_on_apache_beam(
                     raise RuntimeError(f"the pipeline is {pipeline.result.state}")
         except Seq2SeqError:
             raise
-        except Exception as error:  # engines have many kinds, and log what led to them
+        except Exception as error:  # engines raise many kinds of errors, and log their causes
             raise BulkError(
-                f"{chunks.folder}: Apache Beam gave up: {type(error).__name__}: {error}. Finished chunks are kept "
-                "there, and the same command continues from them."
+                f"{chunks.folder}: Apache Beam failed: {type(error).__name__}: {error}. Finished chunks are kept "
+                "there; run the same command again to resume from them."
             ) from error
         chunks.join()
         chunks.record_path.unlink()

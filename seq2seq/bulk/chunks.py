@@ -1,7 +1,8 @@
-"""A file to translate, and its chunks of lines: each is answered in a file of its own; the answers are joined in order.
+"""Chunks of a file to translate: each one is translated into a file of its own, and these are merged in order.
 
-Whoever answers a chunk may be killed, or run again, or twice at once. So an answer is written under a name that nobody
-else uses, and gets its own in one step: what is there is whole, and is not translated again.
+A process that translates a chunk may be killed, started again, or run twice at the same time. So a translation is
+written under a unique temporary name and then renamed in one step: a file that exists is complete, and its chunk is not
+translated again.
 """
 
 import json
@@ -30,7 +31,7 @@ from seq2seq.storage.files import atomic_write, sha256, wrap_storage_errors
 
 @dataclass(frozen=True)
 class Job:
-    """A file to translate, by which model, how, and where to; `precision` is the one that the model is loaded in."""
+    """A file to translate, the model, its options and the output; `precision` is that of the loaded model."""
 
     model: Path
     source: Path
@@ -40,17 +41,18 @@ class Job:
     precision: Precision = "float32"
 
     def identity(self) -> dict[str, Any]:
-        """JSON-able values that differ where the output might.
+        """JSON-able values that differ between jobs whose output may differ.
 
-        input      `sha256` of the file as it is, and its `lines`
-        model      checksums of recipe, tokenizers and weights, and of what `options` asks for besides
-        options    in float32 without `batch_tokens`, which then decides nothing but how much a machine does at once
-        format     of the output
-        precision  that the model computes in
+        Keys:
+            - `input`: `sha256` of the input file and its number of `lines`.
+            - `model`: checksums of recipe, tokenizers and weights, and of other files that `options` require.
+            - `options`: search options; in float32 without `batch_tokens`, which then does not affect the output.
+            - `format`: output format.
+            - `precision`: precision of computation.
 
         Raises:
             CorpusError: The input cannot be read.
-            ModelDirectoryError: The model is missing something or damaged.
+            ModelDirectoryError: The model is incomplete or damaged.
         """
         model = checksums(self.model) | external_checksums(self.model, self.options)
         values = {
@@ -65,15 +67,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of a job. Beside the output `OUT` lie their answers, and a record that outlives them.
+    """The chunks of a job. Their translations, and a record that is kept after merging, are beside the output `OUT`.
 
-    job       what to translate
-    identity  JSON-able values that differ where the output might, see `Job.identity`
-    size      lines of a chunk; the last one has what is left
-
-    folder    `OUT.chunks`: the rows that answer each chunk, named by the number of its first line
-    record_path    `OUT.manifest.json`: the identity as `job`, and the `bytes` of `OUT` when that is there
-    total     lines of the input
+    Attributes:
+        job: The file to translate, and how.
+        identity: JSON-able values that differ between jobs whose output may differ, see `Job.identity`.
+        size: Number of lines in a chunk; the last chunk has the rest.
+        folder: `OUT.chunks`, with the output rows of each chunk in a file named by the number of its first line.
+        record_path: `OUT.manifest.json`, with the identity as `job`, and the `bytes` of `OUT` once it is written.
+        total: Number of lines of the input.
     """
 
     job: Job
@@ -93,12 +95,12 @@ class Chunks:
         return self.identity["input"]["lines"]
 
     def resume(self) -> bool:
-        """Go on with what is there, if it is of the same job; returns whether all is done.
+        """Resume the job from existing files, or begin it; returns whether the output is complete.
 
         Raises:
-            BulkError: It is of another job, or damaged, or the output is not what was written.
+            BulkError: The files are of another job, or damaged, or the output has changed since.
         """
-        output, remedy = self.job.output, f"Give another --output, or delete {self.record_path.name} to begin anew."
+        output, remedy = self.job.output, f"Give another --output, or delete {self.record_path.name} to start over."
         try:
             record = json.loads(self.record_path.read_bytes())
             begun, written = {**record["job"]}, record["bytes"]
@@ -111,33 +113,35 @@ class Chunks:
             raise BulkError(f"{self.record_path}: damaged: {error}. {remedy}") from None
         there, here = flatten(begun), flatten(self.identity)
         differ = [
-            f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
+            f"{key} was {_short(there.get(key))} and is now {_short(here.get(key))}"
             for key in dict.fromkeys([*here, *there])
             if there.get(key) != here.get(key)
         ]
         if differ:
-            raise BulkError(f"{self.record_path}: tells of another job: {', '.join(differ)}. {remedy}")
+            raise BulkError(f"{self.record_path}: belongs to another job: {', '.join(differ)}. {remedy}")
         if written is None:
             return False
         found = output.stat().st_size if output.exists() else None
         if found != written:
-            size = "no such file" if found is None else f"a file of {found:,} bytes"
-            raise BulkError(f"{output}: found {size}, and {self.record_path.name} says {written} bytes. {remedy}")
+            size = "no such file" if found is None else f"a file of {pluralize(found, 'byte')}"
+            raise BulkError(
+                f"{output}: found {size}, but {written:,} bytes are recorded in {self.record_path.name}. {remedy}"
+            )
         return True
 
     def chunk_lines(self, first: int) -> range:
-        """The numbers of a chunk's lines, by its first one."""
+        """The line numbers of the chunk that starts at line `first`."""
         return range(first, min(first + self.size, self.total + 1))
 
     def missing_chunks(self, lines: range) -> list[int]:
-        """The first lines of those chunks of `lines` that are not answered."""
+        """The first lines of those chunks in `lines` that are not translated yet."""
         return [first for first in lines[:: self.size] if not self._path(first).exists()]
 
     def read(self, lines: range, on_warning: Callable[[str], None]) -> Iterator[tuple[int, list[str]]]:
-        """Yield the first line's number and the text of each chunk of `lines`, which begin with a chunk.
+        """Yield the first line number and the text of each chunk in `lines`, which must start at a chunk.
 
         Raises:
-            CorpusError: The file cannot be read, or got shorter.
+            CorpusError: The file cannot be read, or has become shorter.
         """
         with open_text(self.job.source, lenient=True) as handle:
             texts = decode_lines(handle, str(self.job.source), on_warning, lines.start)
@@ -145,8 +149,8 @@ class Chunks:
                 chunk = list(islice(texts, self.size))
                 if len(chunk) < len(self.chunk_lines(first)):
                     raise CorpusError(
-                        f"{self.job.source}: found {pluralize(first - 1 + len(chunk), 'line')}, and there were "
-                        f"{self.total:,} when this began. Restore the file, and run the same command again."
+                        f"{self.job.source}: found {pluralize(first - 1 + len(chunk), 'line')}, but there were "
+                        f"{self.total:,} at the start. Restore the file, and run the same command again."
                     )
                 yield first, chunk
 
@@ -158,13 +162,13 @@ class Chunks:
         on_warning: Callable[[str], None],
         on_progress: ProgressCallback = no_progress,
     ) -> None:
-        """Translate a chunk, unless it is answered; the rows are on disk before the file has its name.
+        """Translate a chunk unless this is done already; the rows are on disk before the file gets its final name.
 
         Args:
-            translator: Of the job's model.
+            translator: A translator with the job's model.
             first: Number of the first line.
-            lines: Lines without their ends.
-            on_warning: Called with a warning message for each line that is cut off.
+            lines: Lines without line endings.
+            on_warning: Called with a warning message for each line that is truncated.
             on_progress: Called with the number of lines done so far.
         """
         path, job = self._path(first), self.job
@@ -186,12 +190,12 @@ class Chunks:
             partial.unlink(missing_ok=True)
 
     def join(self) -> None:
-        """Write the output in one step, the answers of all chunks in order; remove them.
+        """Merge the translations of all chunks into the output, atomically, and remove them.
 
-        A process that is killed here leaves the answers, or the record, or both: the next call ends what it began.
+        If the process is killed, the chunks, the record or both remain, and the next call completes the work.
 
         Raises:
-            BulkError: A chunk has no answer, or one that does not answer each of its lines; or see `resume`.
+            BulkError: A chunk has no translation, or not one for each line; or see `resume`.
         """
         if not self.resume():
             self._write_output()
@@ -210,8 +214,8 @@ class Chunks:
                         copyfileobj(rows, target)
                 if found != len(lines):
                     raise BulkError(
-                        f"{path}: found answers to {pluralize(found, 'line')}, expected {len(lines):,}, of lines "
-                        f"{lines.start:,} to {lines.stop - 1:,}. Delete it, and run the same command again."
+                        f"{path}: found translations of {pluralize(found, 'line')}, expected {len(lines):,}, of lines "
+                        f"{lines.start:,} to {lines.stop - 1:,}. Delete the file, and run the same command again."
                     )
 
     def _write_record(self, size: int | None) -> None:
@@ -223,12 +227,12 @@ class Chunks:
 
 
 def _short(value: Any) -> str:
-    """A value for an error; of a checksum the first digits."""
+    """A value in an error message; checksums are shortened to their first digits."""
     if isinstance(value, str):
         return value[:8] if len(value) == 64 else value
     return json.dumps(value)
 
 
 def sibling_path(output: Path, ending: str) -> Path:
-    """A file that belongs to an output."""
+    """The path of a file that belongs to an output: its name with an ending."""
     return output.with_name(f"{output.name}.{ending}")

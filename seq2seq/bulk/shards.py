@@ -1,4 +1,4 @@
-"""One shard of a file: translated, resumed after any end, joined with the others by whichever is the last."""
+"""Translation of one shard of a file: resumable, and merged with the other shards by the last one to finish."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,19 @@ from seq2seq.storage.locks import file_lock, wait_for_lock
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What a call of `translate_shard` came to."""
+    """Result of `translate_shard`.
 
-    lines: range  # the numbers of the shard's lines
-    resumed_lines: int  # how many of them earlier calls had translated
-    complete_shards: int  # how many shards are complete, of all
-    joined: bool  # all are, and the output is there
+    Attributes:
+        lines: Line numbers of the shard.
+        resumed_lines: Number of lines that earlier calls had translated.
+        complete_shards: Number of shards, of all, that are complete.
+        joined: Whether all shards are complete and merged into the output.
+    """
+
+    lines: range
+    resumed_lines: int
+    complete_shards: int
+    joined: bool
 
 
 def translate_shard(
@@ -31,38 +38,38 @@ def translate_shard(
     on_progress: ProgressCallback = no_progress,
     chunk: int = CHUNK_SENTENCES,
 ) -> ShardReport:
-    """Translate a shard from where it is, and join all shards when they are complete.
+    """Translate a shard, or the rest of it, and merge all shards once they are complete.
 
-    Progress is kept after each chunk. The joined output is the same, byte for byte, as one of a single run on the same
-    kind of machine: shards end where chunks end, so each batch holds what it would have held there.
+    Progress is stored after each chunk. On the same kind of machine, the merged output equals that of a single run,
+    byte for byte: shards consist of whole chunks, so each batch is the same as in a single run.
 
     Args:
-        translator: Of the job's model.
-        job: What to translate.
-        shard: Which part of it.
-        on_warning: Called with a warning message for each line with invalid UTF-8, or that is cut off.
+        translator: A translator with the job's model.
+        job: The file to translate, and how.
+        shard: The part to translate.
+        on_warning: Called with a warning message for each line that contains invalid UTF-8 or is truncated.
         on_progress: Called with the number of the shard's lines done so far.
-        chunk: Lines that are translated, and kept, at once.
+        chunk: Number of lines that are translated, and stored, at once.
 
     Raises:
-        BulkError: The translator's precision is not the job's; another process is on this shard; the files beside the
-            output are of another job, or damaged.
-        CorpusError: The input cannot be read, or gets shorter meanwhile.
+        BulkError: The translator's precision is not the job's; another process is translating this shard; or the files
+            beside the output are of another job, or damaged.
+        CorpusError: The input cannot be read, or becomes shorter meanwhile.
     """
     if translator.model.precision != job.precision:
         raise BulkError(
-            f"the job is in {job.precision}, and the translator's model in {translator.model.precision}. Load it in "
-            "the precision of the job."
+            f"the precision of the job is {job.precision}, but that of the translator is {translator.model.precision}. "
+            f"Load the model with Translator.load(..., {job.precision!r})."
         )
     chunks = Chunks(job, {**job.identity(), "shards": shard.count, "chunk": chunk}, chunk)
     lines = shard.lines(chunks.total, chunk)
     lock = sibling_path(job.output, f"shard-{shard.number:05d}-of-{shard.count:05d}.lock")
 
     def refused(process: str) -> BulkError:
-        return BulkError(f"{lock}: process {process} is on shard {shard}. Wait for it or end it.")
+        return BulkError(f"{lock}: process {process} is translating shard {shard}. Wait for that process, or end it.")
 
     with file_lock(lock, refused):
-        # To join removes the answers, but no other call does so as long as one is missing.
+        # Merging removes the chunks, but no other call merges as long as a chunk of this shard is missing.
         with wait_for_lock(_join_lock(job)):
             left = [] if chunks.resume() else chunks.missing_chunks(lines)
 
@@ -80,7 +87,7 @@ def translate_shard(
 
 
 def join_shards(chunks: Chunks, count: int) -> int:
-    """Join all shards if they are complete; returns how many are.
+    """Merge all shards if they are complete; returns the number of complete shards.
 
     Raises:
         BulkError: See `Chunks.join`.

@@ -1,4 +1,4 @@
-"""The command line: thin Typer commands. Nothing here imports TensorFlow before it must."""
+"""The command line: thin Typer commands, which import TensorFlow as late as possible."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from inspect import getdoc
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from seq2seq import __version__
 from seq2seq.cli import data, tokenizer
@@ -28,8 +28,27 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.storage.streams import replace_closed_streams
 
 
-class _Commands(TyperGroup):
-    """Commands that report wrong arguments without pydantic's prefix, and an interruption in one line."""
+class _PlainFlags:
+    """Help without a type for flags, which take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        parameters = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            if isinstance(parameter, TyperOption) and parameter.is_flag:
+                parameter.metavar = ""
+        return parameters
+
+
+class _Command(_PlainFlags, TyperCommand):
+    """A command."""
+
+
+class _Group(_PlainFlags, TyperGroup):
+    """A group of commands."""
+
+
+class _Commands(_Group):
+    """A group that reports wrong arguments without pydantic's prefix, and an interruption in one line."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -70,18 +89,19 @@ for verb in (train, translate, evaluate, generate, perplexity):
     app.command(verb.__name__)(verb)
 for verb in (average, inspect, export, challenge, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)
-app.add_typer(tokenizer.app, name="tokenizer")
-app.add_typer(data.app, name="data")
+app.add_typer(tokenizer.app, name="tokenizer", cls=_Group)
+app.add_typer(data.app, name="data", cls=_Group)
 
 for commands in (app, tokenizer.app, data.app):
     for command in commands.registered_commands:
-        # Typer would keep a docstring's line breaks within its later paragraphs.
+        command.cls = _Command
+        # Typer would keep the line breaks within all but the first paragraph of a docstring.
         paragraphs = (getdoc(command.callback) or "").split("\n\n")
         command.help = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; errors of the user are printed to stderr and exit with 1."""
+    """Run a command; user errors are printed to stderr and end the process with exit code 1."""
     replace_closed_streams()
     show_anything()
     try:
@@ -98,10 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error))
     except OSError as error:
         place = error.filename or ("stdout: cannot be written" if _let_go_of(sys.stdout) else "input or output")
-        if error.errno == errno.EPIPE:  # the reader has had enough
+        if error.errno == errno.EPIPE:  # the reader closed the pipe
             sys.exit(1)
         if "temporary directory" in str(error):
-            _fail(f"temporary files: {error.strerror}. Set TMPDIR to a folder that can be written.")
+            _fail(f"temporary files: {error.strerror}. Set TMPDIR to a writable folder.")
         _fail(f"{place}: {error.strerror or error}.")
 
 
@@ -113,7 +133,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _let_go_of(stream: TextIO) -> bool:
-    """Whether a stream does not take what is left, which Python would try to write again at its end, and complain."""
+    """Flush a stream; return whether that fails. If so, discard the rest, or Python would report it again at exit."""
     try:
         stream.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""Text that is given as arguments of a command, in place of a file or stdin."""
+"""Text given as command-line arguments instead of a file or stdin."""
 
 import os
 import re
@@ -17,33 +17,33 @@ LOOKS_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|\S*/\S*")  # `in.txt`, `
 
 TextArguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TEXT]...", help="Text in place of --input: an argument per line.", show_default=False),
+    typer.Argument(metavar="[TEXT]...", help="Text instead of --input, one line per argument.", show_default=False),
 ]
 
 
 def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
-    """Refuse texts that are files, or that are given beside one; say what may be meant otherwise.
+    """Reject texts that are file names, or that are given together with `--input`; warn of other likely mistakes.
 
     Raises:
-        ConfigError: An argument is a file, or there is `--input`, too.
+        ConfigError: An argument is a file, or `--input` is given, too.
     """
     for text in texts or ():
-        if os.path.isfile(text):  # noqa: PTH113  # of a long text, Path says that the name is too long
+        if os.path.isfile(text):  # noqa: PTH113  # for a long text, Path raises that the name is too long
             raise ConfigError(
-                f"{text}: is a file, and arguments are taken as text. To read its lines: -i {quote(text)}."
+                f"{text}: is a file, but arguments are taken as text. To read its lines: -i {quote(text)}."
             )
     if texts and input_file is not None:
         raise ConfigError(f"found text, {texts[0]!r}, and --input {input_file}: give one of them.")
     for text in texts or ():
         if LOOKS_LIKE_A_FILE.fullmatch(text):
-            warn(f"{text}: there is no such file, and this is taken as text")
+            warn(f"{text}: no such file; the argument is taken as text")
     if texts and len(texts) > 1 and all(len(text.split()) == 1 for text in texts):
-        warn(f"each word is taken as a text of its own. To join them: {quote(' '.join(texts))}")
+        warn(f"each word is taken as a separate text. To join them: {quote(' '.join(texts))}")
 
 
 @contextmanager
 def texts_or_input(texts: Sequence[str] | None, place: Path, prompt: str) -> Iterator[InputLines]:
-    """Yield the lines of texts, which `check_texts` has seen, or without any those of a place."""
+    """Yield the lines of texts, checked by `check_texts` before; without texts, those of a place."""
     if not texts:
         with input_lines(place, prompt) as lines:
             yield lines

@@ -31,11 +31,11 @@ def challenge(
             help="A model directory, or the name of a pretrained model; English to German.",
         ),
     ],
-    items: Annotated[int, typer.Option(help="Sentences per phenomenon and per distance.", min=1)] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the sentences.")] = 1,
+    items: Annotated[int, typer.Option(help="Number of sentences per phenomenon and per distance.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Random seed for drawing sentences.")] = 1,
     lexicon: Annotated[
         str | None,
-        typer.Option(help="Words of the sentences: full or basic; by default what the model was trained with."),
+        typer.Option(help="Vocabulary of the sentences: full or basic. Default: that of the model's training corpus."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File for a plot of both tables: .png, .svg or .pdf.")
@@ -44,16 +44,16 @@ def challenge(
     *,
     search: dict[str, Any],
 ) -> None:
-    """Test what a model has learnt: accuracy per grammatical phenomenon, and per distance between dependent words.
+    """Evaluate a model on challenge sets: accuracy per grammatical phenomenon and per distance between words.
 
-    The sentences are drawn from the test split of the phrasebook. A translation is judged by the words that the
-    phenomenon determines.
+    The sentences are drawn from the test split of the phrasebook. Only the words that a phenomenon determines are
+    scored. The distance is between a word and the word that determines its form.
     """
     if plot is not None:
         if plot.suffix not in PLOT_FORMATS:
             raise typer.BadParameter(f"--plot {plot}: expected a name that ends in {', '.join(PLOT_FORMATS)}")
         check_output(plot)
-        with require_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
+        with require_extra("analysis", needed_by="A plot"):  # an error now, not after translation
             import matplotlib  # noqa: F401
     from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
@@ -75,7 +75,7 @@ def challenge(
 
 
 def print_accuracies(report: "ChallengeReport") -> None:
-    """Show accuracies in per cent, with 95% intervals, as two tables."""
+    """Print accuracies in per cent with 95% intervals, as two tables."""
     for title, accuracies in (
         ("phenomenon", report.by_phenomenon),
         ("words between, long distance", report.by_distance),

@@ -1,4 +1,4 @@
-"""What goes in and out of a command: text that arrives, messages and a bar on stderr, results on stdout."""
+"""Input and output of commands: incoming text, messages and progress on stderr, results on stdout."""
 
 import io
 import json
@@ -28,17 +28,17 @@ from seq2seq.storage.streams import open_input, open_output
 
 stderr = Console(stderr=True)
 EXIT_INTERRUPTED = 130
-READ_BYTES = 2**16  # at once, of a pipe or a terminal
+READ_BYTES = 2**16  # bytes read at once from a pipe or a terminal
 PAUSE = 0.02  # seconds without input after which the lines so far are processed
 
 
 def input_place(text: str) -> Path:
-    """The place that an argument names for reading; `-` is stdin."""
+    """Convert an argument that names an input to a path; `-` is stdin."""
     return STDIN if text == "-" else Path(text)
 
 
 def output_place(text: str) -> Path:
-    """The place that an argument names for writing; `-` is stdout."""
+    """Convert an argument that names an output to a path; `-` is stdout."""
     return STDOUT if text == "-" else Path(text)
 
 
@@ -48,29 +48,29 @@ def warn(message: str) -> None:
 
 
 def print_stderr(message: str) -> None:
-    """Print a line to stderr, as it is; a command goes on where that is full."""
+    """Print a line to stderr unchanged; a full disk behind it does not end the command."""
     with suppress(OSError):
         stderr.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_stdout(text: str) -> None:
-    """Print lines to stdout, as they are."""
+    """Print lines to stdout unchanged."""
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def write_json(values: Any) -> None:
-    """Print values to stdout as JSON, as `--json` does."""
+    """Print values to stdout as JSON, for `--json`."""
     with open_output(STDOUT) as handle:
         print(json.dumps(values, indent=2, ensure_ascii=False), file=handle)
 
 
 def show_anything() -> None:
-    """Let stdout and stderr take every character: what another program reads is UTF-8, and no console ends a command.
+    """Make stdout and stderr accept every character, so that none ends a command with an error.
 
-    A terminal keeps its encoding, and shows escapes for what it does not have.
+    Files and pipes are written in UTF-8. A terminal keeps its encoding and shows escapes for missing characters.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a notebook has something else
+        if isinstance(stream, io.TextIOWrapper):  # notebooks have other streams
             if stream.isatty():
                 stream.reconfigure(errors="backslashreplace")
             else:
@@ -78,7 +78,7 @@ def show_anything() -> None:
 
 
 def show_own_warnings() -> None:
-    """Show this package's warnings as `warn` does, without Python's file and line; until `catch_warnings` ends."""
+    """Print this package's warnings with `warn`, without Python's file and line, until `catch_warnings` ends."""
     others = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -88,14 +88,14 @@ def show_own_warnings() -> None:
             others(message, category, *where, **more)
 
     warnings.showwarning = show
-    warnings.simplefilter("always", Seq2SeqWarning)  # whatever PYTHONWARNINGS makes of others
+    warnings.simplefilter("always", Seq2SeqWarning)  # regardless of PYTHONWARNINGS
 
 
 @contextmanager
 def report_interruption() -> Iterator[None]:
-    """End a command that Ctrl-C interrupts with one line and exit code 130, whatever it was doing.
+    """End a command that Ctrl-C interrupts with one line and exit code 130.
 
-    Libraries turn the KeyboardInterrupt into errors of their own, as TensorFlow while it is imported.
+    Libraries may turn the KeyboardInterrupt into errors of their own, e.g. TensorFlow during its import.
     """
     interrupted = False
 
@@ -123,21 +123,21 @@ def report_interruption() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(description: str, total: int | None, hidden: bool = False) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
+    """Show a progress bar if stderr is a terminal; yield a function to call with the number done so far."""
     with Progress(console=stderr, transient=True, disable=hidden or not stderr.is_terminal) as bar:
         task = bar.add_task(escape(description), total=total)
         yield lambda done: bar.update(task, completed=done)
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and wake its devices without the lines that it writes to stderr at that moment.
+    """Import TensorFlow and initialise its devices without its start-up messages on stderr.
 
-    Nothing is lost when it fails: what it wrote is printed then. That a GPU is there and not used is a warning.
+    If that fails, the messages are printed. A GPU that cannot be used is reported as a warning.
     """
     sys.stderr.flush()
     real = os.dup(2)
     with _scratch_file() as captured, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # shown below: stderr is captured now
+        warnings.simplefilter("always")  # printed below, since stderr is captured now
         os.dup2(captured.fileno(), 2)
         try:
             from seq2seq.devices.device import DeviceWarning, set_up_device
@@ -158,19 +158,19 @@ def import_tensorflow() -> None:
 
 
 def _scratch_file() -> IO[bytes]:
-    """A file for this process alone, where possible in memory: there may be no folder for temporary files."""
+    """A private file, in memory if possible, since there may be no folder for temporary files."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("stderr"), "r+b")
     return tempfile.TemporaryFile()
 
 
 class InputLines:
-    """Lines of text, with a warning of invalid UTF-8 in them; `typed` is whether a person types them.
+    """Lines of text, with a warning about invalid UTF-8.
 
     Args:
-        raw: Lines with their ends.
-        name: Name of the place in warnings and errors.
-        typed: Whether they come from a terminal.
+        raw: Lines with their line endings.
+        name: Name of the input in warnings and errors.
+        typed: Whether the lines are typed at a terminal.
     """
 
     def __init__(self, raw: Iterable[bytes], name: str, typed: bool = False) -> None:
@@ -179,24 +179,24 @@ class InputLines:
 
     @classmethod
     def read(cls, handle: "io.BufferedReader[Any]", path: Path) -> "InputLines":
-        """The lines of an open place, compressed or not.
+        """The lines of an open input, compressed or not.
 
         Raises:
-            CorpusError: It is no text, see `text_stream`; what a person types is not looked at.
+            CorpusError: The input is not text, see `text_stream`; input from a terminal is not checked.
         """
         typed, name = handle.isatty(), place_name(path)
         text = handle
         if not typed:
             with wrap_reading_errors(name):
                 text = text_stream(handle, name, lenient=True)
-        # A compressed text ends somewhere in a block: nobody waits for the answer to a line of it.
+        # Compressed text arrives in blocks, so its sender cannot wait for the answer to a single line.
         return cls(_ArrivingLines(handle) if text is handle and _arrives_slowly(handle) else text, name, typed)
 
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
     def chunks(self, most: int) -> Iterator[list[str]]:
-        """Yield up to `most` lines at once; fewer if no more have arrived, since the sender may wait for an answer."""
+        """Yield up to `most` lines at a time, but fewer if no more have arrived: the sender may wait for an answer."""
         chunk = []
         for line in self._lines:
             chunk.append(line)
@@ -209,23 +209,23 @@ class InputLines:
 
 
 def _arrives_slowly(handle: "io.BufferedReader[Any]") -> bool:
-    """Whether a place is a pipe, a terminal or the like, and the system can wait for it."""
+    """Whether an input is a pipe, a terminal or the like, on a system that can wait for its data."""
     try:
         mode = os.fstat(handle.fileno()).st_mode
-    except OSError:  # not a file of the system
+    except OSError:  # an object without a descriptor
         return False
     return sys.platform != "win32" and not stat.S_ISREG(mode)
 
 
 class _ArrivingLines:
-    """The lines of a pipe or a terminal, which tell whether more of them have arrived."""
+    """Lines of a pipe or a terminal, and whether more of them have arrived."""
 
     def __init__(self, handle: "io.BufferedReader[Any]") -> None:
         self._handle = handle
         self._read: deque[bytes] = deque()
 
     def __iter__(self) -> Iterator[bytes]:
-        begun: list[bytes] = []  # of a line whose end has not been read yet
+        begun: list[bytes] = []  # parts of a line whose end has not been read yet
         while block := self._handle.read1(READ_BYTES):
             first, *others = block.split(b"\n")
             begun.append(first)
@@ -238,13 +238,13 @@ class _ArrivingLines:
             yield rest
 
     def has_more(self) -> bool:
-        """Whether a line has been read already, or there is something to read within `PAUSE`."""
+        """Whether another line has been read already, or data arrive within `PAUSE` seconds."""
         return bool(self._read) or bool(select([self._handle], [], [], PAUSE)[0])
 
 
 @contextmanager
 def input_lines(path: Path, prompt: str) -> Iterator[InputLines]:
-    """Yield the lines of a place, compressed or not; `prompt` tells a person at a terminal what to type."""
+    """Open the lines of an input, compressed or not; at a terminal, `prompt` tells the user what to type."""
     with open_input(path) as handle:
         if handle.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"

@@ -20,20 +20,20 @@ from seq2seq.storage.streams import open_output
 if TYPE_CHECKING:
     from seq2seq.corpora.downloads.corpus import DownloadedCorpus
 
-app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=True)
+app = typer.Typer(help="List and download public corpora, or generate a synthetic one.", no_args_is_help=True)
 
 Catalogue = Annotated[
     Path | None,
     typer.Option(
         "--catalogue",
         metavar="FILE",
-        help="A catalogue of your own, in the format of corpora/downloads/catalogue.yaml.",
+        help="Your own catalogue of corpora, in the format described in data/README.md.",
     ),
 ]
 OTHER_CATALOGUES = """
-Others, by the name that their own list has for them:
-  sacrebleu:SET/PAIR  test sets, as sacrebleu:wmt19/en-de; named by: sacrebleu --list
-  mtdata:ID           OPUS, WMT and more, as mtdata:OPUS-tatoeba-v20230412-deu-eng; named by: mtdata list -l deu-eng -id
+Corpora in other catalogues:
+  sacrebleu:SET/PAIR  test sets, e.g. sacrebleu:wmt19/en-de; list: sacrebleu --list
+  mtdata:ID           OPUS, WMT and more, e.g. mtdata:OPUS-tatoeba-v20230412-deu-eng; list: mtdata list -l deu-eng -id
 """
 
 
@@ -42,7 +42,7 @@ def list_corpora(
     catalogue: Catalogue = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with URLs and checksums.")] = False,
 ) -> None:
-    """Tell which corpora can be downloaded, under which licence, and how large they are."""
+    """List the corpora that can be downloaded, with sizes and licences."""
     from seq2seq.corpora.downloads.catalogue import load_catalogue
 
     entries = load_catalogue(catalogue)
@@ -51,7 +51,7 @@ def list_corpora(
         return
     columns = [Column("name", no_wrap=True), Column("pair", no_wrap=True)]
     columns += [Column("size", no_wrap=True, justify="right"), Column("checked")]
-    columns += [Column("what it is, and its licence", overflow="fold")]
+    columns += [Column("description and licence", overflow="fold")]
     table = Table(*columns, box=None, pad_edge=False)
     for name, entry in entries.items():
         size = entry.size()
@@ -70,26 +70,27 @@ def list_corpora(
 
 @app.command("get")
 def get(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A corpus that `seq2seq data list` names.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a corpus in `seq2seq data list`.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; data/NAME by default.")
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Swap source and target.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the splits, where the corpus has none.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed for splitting a corpus without official splits.")] = 1,
     held_out_fraction: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
             min=0.000001,
             max=0.49,
-            help="Share of the different source sentences in valid, and again in test, where the corpus has no splits.",
+            help="Share of the distinct source sentences for valid, and the same share for test, if the corpus has no "
+            "official splits.",
         ),
     ] = None,
     catalogue: Catalogue = None,
 ) -> None:
-    """Download a corpus, compare it with its checksum, and split it by source sentence where it has no splits.
+    """Download a corpus, verify its checksums, and split it by source sentence if it has no official splits.
 
-    After an interruption, the same command resumes. Files that are there already are not downloaded again.
+    After an interruption, the same command resumes. Existing files are not downloaded again.
     """
     from seq2seq.corpora.downloads.get import get_corpus
 
@@ -108,7 +109,7 @@ def get(
 
 
 def _report(got: "DownloadedCorpus") -> Iterator[str]:
-    """What there is now, on which terms, and what to do with it."""
+    """Yield lines on the downloaded corpus: its files, terms of use, and the next command."""
     source, target = got.languages
     pairs = ", ".join(f"{count:,} {split}" for split, count in got.pairs.items())
     yield f"{got.folder}: {source} to {target}, {pairs}"
@@ -117,9 +118,9 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
         dropped = f"{pluralize(report.duplicates, 'exact duplicate')} and {report.malformed:,} malformed"
         yield f"{pluralize(report.read, 'line')} read, dropped {dropped}"
         if report.first_malformed:
-            yield f"the first malformed line: {report.first_malformed}"
+            yield f"first malformed line: {report.first_malformed}"
     for name, sha256 in got.unverified_checksums.items():
-        yield f"not compared, since no checksum is known: {name}, SHA-256 {sha256}"
+        yield f"not verified, since no checksum is known: {name}, SHA-256 {sha256}"
     yield f"licence: {got.licence}"
     yield f"cite: {got.citation}"
     yield got.next_command()
@@ -127,7 +128,7 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
 
 @contextmanager
 def _transfers() -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `on_progress`."""
+    """Show progress bars if stderr is a terminal; yield the `on_progress` callback for `get_corpus`."""
     from seq2seq.corpora.downloads.corpus import SPLITTING
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
@@ -150,15 +151,16 @@ def _transfers() -> Iterator[Any]:
 @app.command("phrasebook")
 def write_phrasebook(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files.")],
-    train_pairs: Annotated[int, typer.Option(help="Pairs for training.", min=1)] = 100_000,
-    held_out_pairs: Annotated[int, typer.Option(help="Pairs of each other split.", min=1)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the pairs.", min=0)] = 1,
-    lexicon: Annotated[str, typer.Option(help="Words of the sentences: full, or basic with fewer of them.")] = "full",
+    train_pairs: Annotated[int, typer.Option(help="Number of training pairs.", min=1)] = 100_000,
+    held_out_pairs: Annotated[int, typer.Option(help="Number of pairs in each other split.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed for drawing pairs.", min=0)] = 1,
+    lexicon: Annotated[str, typer.Option(help="Vocabulary: full, or basic with fewer words.")] = "full",
 ) -> None:
-    """Write English-German pairs that the embedded grammar draws, as train, valid, test and compositional .tsv.
+    """Generate English-German sentence pairs from the embedded grammar.
 
-    No source sentence is in two files. `compositional` has words in forms that they have nowhere else. Recipes need
-    no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
+    The files are train.tsv, valid.tsv, test.tsv and compositional.tsv. No source sentence is in two of them, and in
+    compositional.tsv, familiar words occur in forms that no other file has. Recipes need no files:
+    `data.train={phrasebook: train, pairs: 100000}` draws the same pairs.
     """
     from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, generate_pairs
 

@@ -1,4 +1,4 @@
-"""`seq2seq average|quantize|shortlist`: what is made from a trained model."""
+"""`seq2seq average|quantize|shortlist`: models and files derived from a trained model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,19 +24,19 @@ def average(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR2", help="A new model directory.")],
     last: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Average N validations, counted from the last.")
+        int | None, typer.Option(metavar="N", min=1, help="Average the weights of the last N validations.")
     ] = None,
     best: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Average N validations, counted from the best.")
+        int | None, typer.Option(metavar="N", min=1, help="Average the weights of the best N validations.")
     ] = None,
 ) -> None:
     """Average the weights of several validations of a run into a new model.
 
-    Training keeps the weights of training.keep_last and training.keep_best validations for it. What is best is
-    decided by validation.metric.
+    For this, training keeps the weights of the last training.keep_last and the best training.keep_best validations.
+    The criterion of the best is validation.metric.
     """
     if (last is None) == (best is None):
-        raise typer.BadParameter("give one of --last N and --best N")
+        raise typer.BadParameter("give either --last N or --best N")
     from seq2seq.model_directory.directory import load_model_config, verify_directory
 
     verify_directory(model)  # a wrong folder is an error before TensorFlow is loaded
@@ -60,7 +60,7 @@ def quantize(model: Model) -> None:
 
     refuse_pretrained(model)
     load_recipe(model, TranslationConfig)
-    made_from = checksums(model)[WEIGHTS_FILE]  # before they are read: training may replace them at any time
+    made_from = checksums(model)[WEIGHTS_FILE]  # before the weights are read: training may replace them at any time
     import_tensorflow()
     from seq2seq.inference.int8 import quantize_decoder
     from seq2seq.model_directory.model import load_model
@@ -75,13 +75,13 @@ def shortlist(
     model: Model,
     source: Annotated[
         Path | None,
-        typer.Option(parser=input_place, metavar="FILE", help="Source text; by default what the model was trained on."),
+        typer.Option(parser=input_place, metavar="FILE", help="Source text. Default: the model's training corpus."),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Its translation, line by line.")
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translation of --source, line by line.")
     ] = None,
 ) -> None:
-    """Learn which target tokens each source token is likely to need, for faster decoding with --shortlist N.
+    """Learn the likely target tokens of each source token, for faster decoding with --shortlist N.
 
     The candidates are learnt by IBM model 1 and stored in the model directory.
     """

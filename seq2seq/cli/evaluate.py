@@ -22,7 +22,7 @@ from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation.tokenizers import BleuTokenizer
+from seq2seq.evaluation.tokenizers import BLEU_TOKENIZERS, BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
@@ -43,15 +43,15 @@ def evaluate(
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option(parser=input_place, metavar="FILE", help="Sentences for the model to translate; stdin for -."),
+        typer.Option(parser=input_place, metavar="FILE", help="Text for the model to translate; - is stdin."),
     ] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(parser=input_place, metavar="FILE", help="Reference translations; repeat for further sets."),
+        typer.Option(parser=input_place, metavar="FILE", help="Reference translations; repeat for several references."),
     ] = None,
     hypotheses: Annotated[
         Path | None,
-        typer.Option(parser=input_place, metavar="FILE", help="Score these translations instead of a model's."),
+        typer.Option(parser=input_place, metavar="FILE", help="Translations to score instead of a model's."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -59,14 +59,18 @@ def evaluate(
     ] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Precision of computation; see seq2seq translate. Default: float32."),
+        typer.Option(metavar="NAME", help="Precision of computation; see seq2seq translate. Default: float32."),
     ] = None,
     target_language: Annotated[
         str | None,
-        typer.Option(metavar="LANGUAGE", help="Language of the references, e.g. zh or th; default: the recipe's."),
+        typer.Option(metavar="LANGUAGE", help="Language of the references, e.g. zh or th. Default: from the recipe."),
     ] = None,
     bleu_tokenizer: Annotated[
-        BleuTokenizer | None, typer.Option(help="Tokenizer of BLEU. Default: as suits the language of the references.")
+        BleuTokenizer | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Tokenizer for BLEU: {', '.join(BLEU_TOKENIZERS)}. Default: by the language of the references.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     *,
@@ -74,22 +78,22 @@ def evaluate(
 ) -> None:
     """Score translations with sacreBLEU: BLEU, chrF2 and TER, with signatures and 95% bootstrap intervals.
 
-    Give a MODEL with --source and --reference, or --hypotheses with --reference. BLEU counts words, which spaces do not
-    separate in Chinese, Japanese, Thai and other languages: --target-language selects a tokenizer for the language,
-    --bleu-tokenizer any other.
+    Give a MODEL with --source and --reference, or --hypotheses with --reference. BLEU counts words, and Chinese,
+    Japanese, Thai and other languages do not separate words by spaces: --target-language selects a tokenizer by the
+    language, --bleu-tokenizer by its name.
 
-    With a MODEL, the speed is measured, too, from raw text to raw text. It includes some seconds for building the
+    With a MODEL, the speed is measured as well, from raw text to raw text. It includes a few seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
     """
     if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
     if model is None and output is not None:
-        raise typer.BadParameter("--output keeps a model's translations, and there is no MODEL")
+        raise typer.BadParameter("--output is for a model's translations, but there is no MODEL")
     if model is None and precision is not None:
-        raise typer.BadParameter(f"--precision {precision} is what a model computes in, and there is no MODEL")
+        raise typer.BadParameter(f"--precision {precision} is for a model, but there is no MODEL")
     if model is None and search:
         given = ", ".join(flag(key) for key in search)
-        raise typer.BadParameter(f"{given}: how a model translates, and there is no MODEL")
+        raise typer.BadParameter(f"{given}: for translation by a model, but there is no MODEL")
     answers = source or hypotheses
     assert answers is not None
     texts = [answers, *reference]
@@ -122,7 +126,7 @@ def _evaluate_model(
     asked: tuple[str | None, str | None],
     search: dict[str, Any],
 ) -> "EvaluationReport":
-    """Translate and score; `asked` are language and tokenizer."""
+    """Translate and score; `asked` holds the given language and tokenizer."""
     recipe, options = load_recipe_and_options(model, TranslationConfig, search)
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
@@ -150,19 +154,19 @@ def _evaluate_model(
 
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
-    """The lines of files that have equally many."""
+    """Read files that must have the same number of lines."""
     texts = [list(read_lines(file)) for file in files]
     for file, lines in zip(files, texts, strict=True):
         if len(lines) != len(texts[0]):
             raise EvaluationError(
-                f"{place_name(files[0])} has {pluralize(len(texts[0]), 'line')} and the reference {place_name(file)} "
-                f"has {len(lines)}. Line N must answer line N."
+                f"{place_name(files[0])} has {pluralize(len(texts[0]), 'line')}, but the reference {place_name(file)} "
+                f"has {len(lines)}. Line N of one must correspond to line N of the other."
             )
     return texts
 
 
 def print_report(report: "EvaluationReport") -> None:
-    """Show an evaluation as a table."""
+    """Print an evaluation as a table."""
     table = Table("metric", Column("score", justify="right"), "95% interval", "", box=None, pad_edge=False)
     for score in report.scores:
         interval = "" if score.low is None else f"{score.low:.2f} - {score.high:.2f}"

@@ -39,9 +39,9 @@ def export(
         typer.Option(metavar="FILE", help="Output of seq2seq evaluate --json, for the model card; repeatable."),
     ] = None,
 ) -> None:
-    """Copy the files that a model needs for use, without checkpoints and corpora, and write a model card.
+    """Copy a model without checkpoints and corpora, and write a model card.
 
-    The copy can be moved, shared and used by every command. Paths of this machine are removed.
+    The copy can be moved and shared, and all commands can use it. Paths of this machine are removed.
     """
     from seq2seq.export.export import export_model
 

@@ -19,12 +19,12 @@ def inspect(
         Path,
         typer.Argument(parser=find_model, metavar="DIR", help="A model directory, or the name of a pretrained model."),
     ],
-    weights: Annotated[bool, typer.Option("--weights", help="List every weight too.")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="List every weight.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show a model's purpose and origin: languages, corpora, training, scores, architecture, files.
+    """Show a model's purpose and origin: languages, corpora, training, scores, architecture and files.
 
-    The files are checked for damage. The model itself is not run.
+    The files are checked for damage; the model is not run.
     """
     from seq2seq.model_directory.inspection import inspect_model
 
@@ -43,7 +43,7 @@ def inspect(
 
 
 def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """What `inspect_model` found, as rows of text by title."""
+    """Format the result of `inspect_model` as rows of text by title."""
     parameters, corpus = found["parameters"], found["corpus"]
     total = parameters["total"]
     parts, unit = corpus.get("train", []), _unit(found)
@@ -76,7 +76,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             for name, version in found["versions"].items()
         },
         "Derived files": {
-            file: f"no longer matches {' and '.join(differ)}: make it again" if differ else "matches the model"
+            file: f"outdated: {' and '.join(differ)} changed since; make it again" if differ else "matches the model"
             for file, differ in found["derived"].items()
         },
         "Files": {name: decimal(size) for name, size in found["files"].items()},
@@ -109,7 +109,7 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
         rows["trained on"] = f"{names}: {pluralize(about['pairs'], _unit(found))}" + (
             f", on average {' and '.join(sides)}" if sides else ""
         )
-        rows["suited to"] = "similar text; expect errors, even in fluent output, on other or much longer text"
+        rows["suited to"] = "similar text; on other or much longer text, even fluent output may be wrong"
     if translates:
         limits = ((about["max_sentences"], "sentence"), (about["max_source_tokens"], "token"))
         known = [pluralize(number, unit) for number, unit in limits if number]
@@ -124,7 +124,7 @@ def _unit(found: Mapping[str, Any]) -> str:
 
 
 def _corpus(facts: Mapping[str, Any], unit: str) -> str:
-    """Facts of a corpus, as far as they are known: `train.tsv, 12,000 pairs read, 11,990 kept`."""
+    """The known facts about a corpus: `train.tsv, 12,000 pairs read, 11,990 kept`."""
     dropped = f" (dropped: {_words(facts['dropped'])})" if facts.get("dropped") else ""
     parts = [
         facts["name"],

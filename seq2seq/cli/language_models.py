@@ -1,4 +1,4 @@
-"""`seq2seq generate|perplexity`: what a language model is for."""
+"""`seq2seq generate|perplexity`: commands for language models."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,15 +28,15 @@ from seq2seq.storage.files import STDIN, STDOUT
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 Model = Annotated[Path, typer.Argument(parser=find_model, metavar="MODEL", help="The directory of a language model.")]
-OwnPrecision = Annotated[Precision, typer.Option(help="Precision of computation; see seq2seq translate.")]
+OwnPrecision = Annotated[
+    Precision, typer.Option(metavar="NAME", help="Precision of computation; see seq2seq translate.")
+]
 
 
 @with_search_options("sample", section=GenerationOptions)
 def generate(
     model: Model,
-    prompt: Annotated[
-        str, typer.Option(metavar="TEXT", help="Beginning of each text; end it at a word boundary.")
-    ] = "",
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="Beginning of each text, up to the end of a word.")] = "",
     precision: OwnPrecision = "float32",
     output: Annotated[
         Path | None,
@@ -45,7 +45,7 @@ def generate(
             "-o",
             parser=output_place,
             metavar="FILE",
-            help="File for the texts, one per line; stdout by default, and for -.",
+            help="File for the texts, one per line; - and the default are stdout.",
         ),
     ] = None,
     *,
@@ -53,11 +53,11 @@ def generate(
 ) -> None:
     """Generate text with a language model.
 
-    Texts are sampled; with --beam-size, found by beam search. --n-best sets their number, 1 by default. --min-length
-    and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe says
-    otherwise.
+    Texts are sampled, or found by beam search if --beam-size is given. --n-best sets their number, 1 by default.
+    --min-length and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe
+    sets another.
 
-    Other search options that are not given are taken from the recipe.
+    Other search options default to the values in the recipe.
     """
     _check_search(search)
     check_output(output or STDOUT)
@@ -73,7 +73,7 @@ def generate(
 
 
 def _check_search(search: Mapping[str, Any]) -> None:
-    """Refuse an --n-best above --beam-size, and options of sampling beside it."""
+    """Reject an --n-best above --beam-size, and sampling options together with --beam-size."""
     if "beam_size" not in search:
         return
     size, n_best = search["beam_size"], search.get("n_best", 1)
@@ -84,8 +84,8 @@ def _check_search(search: Mapping[str, Any]) -> None:
     for key in ("temperature", "top_k", "top_p", "seed"):
         if key in search:
             raise ConfigError(
-                f"{flag(key)} {search[key]}: is for sampling texts, and --beam-size {size} searches for them. Leave "
-                "one out."
+                f"{flag(key)} {search[key]}: is for sampling, but --beam-size {size} selects beam search. Leave out "
+                "one of them."
             )
 
 
@@ -99,7 +99,7 @@ def perplexity(
             "-i",
             parser=input_place,
             metavar="FILE",
-            help="Text, one sentence per line, compressed or not; stdin by default, and for -.",
+            help="Text, one sentence per line, compressed or not; - and the default are stdin.",
         ),
     ] = None,
     precision: OwnPrecision = "float32",
@@ -107,7 +107,7 @@ def perplexity(
 ) -> None:
     """Measure how well a language model predicts text: perplexity per token and per word, bits per character.
 
-    The last two can be compared between models with different tokenizers. Blank lines are skipped.
+    Only the last two are comparable between models with different tokenizers. Blank lines are skipped.
     """
     from seq2seq.model_directory.directory import load_recipe
 

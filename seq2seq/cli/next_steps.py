@@ -1,4 +1,4 @@
-"""What to do next with a trained model: commands that are ready to run, and some of its translations."""
+"""Commands to run next with a trained model, and sample translations."""
 
 import sys
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ SAMPLE_CHARACTERS = 40  # approximate length of the sentence in a command
 
 
 def next_commands(config: Config, output: Path) -> str:
-    """The commands that use a model, one per line, with FILE for the files that they take."""
+    """The commands that use a model, one per line, with FILE in place of files."""
     return _aligned(config.next_commands(quote(str(output))))
 
 
 def commands_after_run(config: Config, report: "TrainingReport") -> str:
-    """The next commands for the model of a run, one per line, with real files and a sentence of its corpus."""
+    """The next commands for the model of a run, one per line, with a sentence and files of its corpus."""
     model, seq2seq = quote(str(report.directory)), program()
     uses = {}
     corpora = config.corpora
@@ -54,7 +54,7 @@ def _distance(sentence: str) -> tuple[bool, int]:
 
 
 def program() -> str:
-    """The name by which a shell starts this program."""
+    """The shell command that starts this program."""
     if which("seq2seq"):
         return "seq2seq"
     called = Path(sys.argv[0])

@@ -1,4 +1,4 @@
-"""Options of the command line that stand for keys of a recipe: declared there, and nowhere else."""
+"""Command-line options for keys of a recipe, generated from the declarations of the keys."""
 
 import inspect
 import re
@@ -25,12 +25,12 @@ def with_search_options(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add an option for every `search` key except `without`.
 
-    They replace the command's `search` parameter, which receives the given values by key; `search_options` puts these
-    in place of the model's own.
+    The options replace the command's parameter `search`, which receives the given values by key; `search_options`
+    merges them with the model's own options.
 
     Args:
         without: Keys that do not apply to the command.
-        section: The search section of the recipes whose models it takes.
+        section: Search section in the recipes of the command's models.
     """
     keys = {key: field for key, field in section.model_fields.items() if key not in without}
     options = [
@@ -59,7 +59,7 @@ def with_search_options(
 
 
 def _option(field: FieldInfo, keys: Collection[str]) -> Any:
-    """The annotation that Typer makes an option of."""
+    """The annotation from which Typer makes an option."""
     about = field.json_schema_extra
     assert isinstance(about, dict)
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
@@ -69,34 +69,36 @@ def _option(field: FieldInfo, keys: Collection[str]) -> Any:
         words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
         kind = str if words else kinds[0]
         metavar = "|".join(["FLOAT", *words]) if words else "DIR" if about["unit"] == "directory" else None
+    else:
+        metavar = "NAME"  # the description names the choices; a list of them would leave too little room for it
     flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")
     return Annotated[kind | None, typer.Option(help=flags, metavar=metavar, rich_help_panel=str(about["panel"]))]
 
 
 def flag(key: str) -> str:
-    """The option of a key."""
+    """The command-line option for a key."""
     return f"--{key.replace('_', '-')}"
 
 
 def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
-    """`base` with the options that were given on the command line; `n_best` is 1 unless given.
+    """`base` updated with the options given on the command line; `n_best` is 1 unless given.
 
     Raises:
         ConfigError: A value is not accepted.
     """
     values = base.model_dump() | {"n_best": 1, **given}
-    if given.get("sample") is False:  # how the recipe samples means nothing then
+    if given.get("sample") is False:  # the recipe's sampling options do not apply
         for key in ("temperature", "top_k", "top_p"):
             values[key] = given.get(key, type(base).model_fields[key].default)
     return section_from_flags(type(base), values)
 
 
 def load_recipe_and_options(model: Path, kind: type[ConfigT], given: Mapping[str, Any]) -> tuple[ConfigT, Any]:
-    """The recipe of a model, and `search_options` on the base of its own; no TensorFlow is needed for it.
+    """Load the recipe of a model and its search options, updated by `search_options`; TensorFlow is not needed.
 
     Raises:
         ConfigError: A value is not accepted.
-        ModelDirectoryError: There is no such model, or no such language model.
+        ModelDirectoryError: The model or the language model does not exist.
     """
     from seq2seq.model_directory.directory import load_recipe
     from seq2seq.model_directory.pretrained import find_model
@@ -113,7 +115,7 @@ def section_from_flags(section: type[SectionT], values: dict[str, Any]) -> Secti
     """A section of a recipe from flags; `--beam-size` is `beam_size`.
 
     Raises:
-        ConfigError: A value is not accepted; names the flag.
+        ConfigError: A value is not accepted; the message names the flag.
     """
     try:
         return section.model_validate(values)

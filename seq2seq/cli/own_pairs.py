@@ -1,4 +1,4 @@
-"""The arguments of `seq2seq train`: a recipe, or sentence pairs to plan one for."""
+"""The arguments of `seq2seq train`: a recipe, or sentence pairs for which a recipe is planned."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ RECIPE_SUFFIXES = (".yaml", ".yml")
 
 
 class Scores(NamedTuple):
-    """Minimum score of a pair, and the column of the scores, by number or name."""
+    """The minimum score of a pair, and the number or name of the column with the scores."""
 
     minimum: float | None = None
     column: str | None = None
 
 
 def is_recipe(name: str) -> bool:
-    """Whether an argument is a recipe: it ends in .yaml, or it is the name of a packaged recipe and not of a file."""
+    """Whether an argument is a recipe: it ends in .yaml, or is the name of a packaged recipe and not of a file."""
     return name.endswith(RECIPE_SUFFIXES) or (name in recipe_names() and not Path(name).is_file())
 
 
@@ -37,14 +37,14 @@ def load_or_plan(
     output: Path | None,
     say: Callable[[str], None],
 ) -> tuple[Config, Path]:
-    """The given recipe, or one planned for the given files; and the model directory, by default that of the recipe.
+    """The given recipe, or one planned for the given files, and the model directory, by default named after the input.
 
     Raises:
         ConfigError, CorpusError: See `load_config`, `detect_pairs` and `survey_corpus`.
     """
     for place in map(input_place, inputs):
         if is_stream(place):
-            resolve_file(str(place))  # refuses it
+            resolve_file(str(place))  # raises
     first = inputs[0]
     if len(inputs) == 1 and (is_recipe(first) or not Path(first).is_file()):
         for option, value in (
@@ -54,13 +54,13 @@ def load_or_plan(
             ("--score-column", scores.column),
         ):
             if value is not None:
-                raise typer.BadParameter(f"{option} {value} is for a file of sentence pairs, and {first} is a recipe")
+                raise typer.BadParameter(f"{option} {value} is for a file of sentence pairs, but {first} is a recipe")
         in_time = [] if minutes is None else [f"training.minutes={minutes:g}"]
         file = Path(first)
         folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
         return load_config(first, [*in_time, *overrides]), output or folder
     if name := next(filter(is_recipe, inputs), None):
-        raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {name} is a recipe")
+        raise typer.BadParameter(f"expected a recipe or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, scores, say)
     say(f"complete recipe: {output / 'config.yaml'} (written when training starts); to train a variant, edit a copy")
@@ -68,7 +68,7 @@ def load_or_plan(
 
 
 def run_name(files: Sequence[str]) -> str:
-    """The name of a run, from its files: `train` for train.tsv.gz, and for train.en and train.de."""
+    """The name of a run, derived from its files: `train` for train.tsv.gz, and for train.en and train.de."""
     names = [Path(without_suffix(file)).stem for file in files]
     return "-".join(dict.fromkeys(names))
 
@@ -95,7 +95,7 @@ def _plan(
         None if scores.column is None else _number_or_name(scores.column),
     )
     say(found.description)
-    import_tensorflow()  # which the package `training` needs
+    import_tensorflow()  # needed by the package `training`
     from seq2seq.training.planning import describe_recipe, plan_training
 
     with stderr.status("surveying the text"):

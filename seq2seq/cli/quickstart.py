@@ -16,8 +16,8 @@ from seq2seq.config import load_config
 from seq2seq.corpora import open_corpus
 from seq2seq.plurals import pluralize
 
-SHOWN_TRANSLATIONS = 10  # translations
-CHALLENGE_ITEMS = 25  # sentences for each phenomenon
+SHOWN_TRANSLATIONS = 10
+CHALLENGE_ITEMS = 25  # sentences per phenomenon
 MAX_MAP_WORDS = 8  # words of the sentence whose attention is shown
 
 
@@ -30,7 +30,7 @@ def quickstart(
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, e.g. training.epochs=5; repeatable."),
     ] = None,
 ) -> None:
-    """Train a small English-German translator on the embedded corpus, score it, and show what it does."""
+    """Train a small English-German translator on the embedded corpus, evaluate it, and show examples."""
     config = load_config("quickstart", overrides or [])
     import_tensorflow()
     from seq2seq.analysis.attention_text import render_attention
@@ -53,11 +53,10 @@ def quickstart(
     rows = [(*pair, done.text) for pair, done in zip(pairs, report.translations, strict=True)]
     exact = sum(translation == reference for _, reference, translation in rows)
     console.print(
-        f"{exact:,} of {pluralize(len(pairs), 'translation')} ({exact / len(pairs):.1%}) equal the reference, "
-        "word for word"
+        f"{exact:,} of {pluralize(len(pairs), 'translation')} ({exact / len(pairs):.1%}) match the reference exactly"
     )
     columns = "English", "German, translated", "German, reference"
-    table = Table(*columns, title="\nThe first of them", title_justify="left")
+    table = Table(*columns, title="\nSample translations", title_justify="left")
     for source, reference, translation in rows[:SHOWN_TRANSLATIONS]:
         table.add_row(*map(escape, (source, translation, "the same" if translation == reference else reference)))
     console.print(table)
@@ -65,16 +64,16 @@ def quickstart(
         found = evaluate_challenge_sets(
             translator, CHALLENGE_ITEMS, lexicon=training_lexicon(config), on_progress=advance
         )
-    console.print("\n[bold]What it has learnt[/bold], judged by the words that each phenomenon decides")
+    console.print("\n[bold]Challenge sets[/bold]: accuracy on the words that each grammatical phenomenon determines")
     print_accuracies(found)
-    console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
+    console.print("\n[bold]Attention[/bold] of each German token to the English tokens")
     short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAX_MAP_WORDS))
     console.print(render_attention(translator.translate([short])[0]), markup=False, highlight=False)
     command = program()
     console.print("\n[bold]Next steps[/bold]")
     print_stdout(
         f"translate a sentence of your own:  {command} translate {output} 'The teacher buys a book.'\n"
-        f"see every setting of this run:     cat {output}/config.yaml\n"
+        f"see all settings of this run:      cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train pairs.tsv --minutes 30\n"
         f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/"
     )

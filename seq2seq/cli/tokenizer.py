@@ -17,7 +17,7 @@ from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.storage.files import STDIN, STDOUT
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
-CHUNK_LINES = 1000  # converted before they are written
+CHUNK_LINES = 1000  # lines converted before they are written
 
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ Input = Annotated[
         "-i",
         parser=input_place,
         metavar="FILE",
-        help="Text to convert, line by line, compressed or not; stdin by default, and for -.",
+        help="Text to convert, line by line, compressed or not; - and the default are stdin.",
     ),
 ]
 Output = Annotated[
@@ -39,10 +39,10 @@ Output = Annotated[
         "-o",
         parser=output_place,
         metavar="FILE",
-        help="File for the result; stdout by default, and for -.",
+        help="File for the result; - and the default are stdout.",
     ),
 ]
-Ids = Annotated[bool, typer.Option("--ids", help="Token ids instead of pieces.")]
+Ids = Annotated[bool, typer.Option("--ids", help="Use token ids instead of pieces.")]
 
 
 @app.command("train")
@@ -50,7 +50,9 @@ def train(
     texts: Annotated[
         list[Path],
         typer.Argument(
-            parser=input_place, metavar="TEXT...", help="Sentences, one per line, compressed or not; stdin for -."
+            parser=input_place,
+            metavar="TEXT...",
+            help="Files with one sentence per line, compressed or not; - is stdin.",
         ),
     ],
     output: Annotated[
@@ -58,18 +60,18 @@ def train(
     ],
     vocabulary_size: Annotated[
         int,
-        typer.Option(help="Number of pieces, the four special ones included; the nearest one that the text gives."),
+        typer.Option(help="Number of pieces, including the four special ones, or the nearest that the text allows."),
     ] = 8000,
     exact_size: Annotated[bool, typer.Option("--exact-size", help="Require exactly --vocabulary-size.")] = False,
-    model_type: Annotated[str, typer.Option(help="Kind of subwords: unigram, bpe or char.")] = "unigram",
+    model_type: Annotated[str, typer.Option(help="Subword algorithm: unigram, bpe or char.")] = "unigram",
     character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
-    byte_fallback: Annotated[bool, typer.Option(help="Spell unknown characters in bytes.")] = False,
-    split_digits: Annotated[bool, typer.Option(help="Make each digit a piece.")] = False,
+    byte_fallback: Annotated[bool, typer.Option("--byte-fallback", help="Encode unknown characters as bytes.")] = False,
+    split_digits: Annotated[bool, typer.Option("--split-digits", help="Make each digit a piece.")] = False,
     user_defined_symbols: Annotated[
-        list[str] | None, typer.Option(help="A string that is always one piece; repeatable.")
+        list[str] | None, typer.Option(metavar="TEXT", help="String that is always a single piece; repeatable.")
     ] = None,
     normalization: Annotated[
-        str, typer.Option(help="SentencePiece's normalization after cleaning: identity or nmt_nfkc.")
+        str, typer.Option(help="SentencePiece's normalisation after cleaning: identity or nmt_nfkc.")
     ] = "identity",
 ) -> None:
     """Train a tokenizer on text; several files make a joint one."""
@@ -102,7 +104,7 @@ def encode(
     output_file: Output = None,
     ids: Ids = False,
 ) -> None:
-    """Encode text as pieces, separated by spaces. Unknown characters are <unk>, and named on stderr at the end."""
+    """Encode text as pieces separated by spaces. Unknown characters become <unk> and are listed on stderr."""
     from seq2seq.data.tokenizer import Tokenizer
 
     tokenizer, unknown, numbers = Tokenizer.load(model), UnknownCharacters(), count(1)
@@ -126,7 +128,7 @@ def decode(
     output_file: Output = None,
     ids: Ids = False,
 ) -> None:
-    """Decode pieces, separated by spaces, to text."""
+    """Decode pieces separated by spaces to text."""
     from seq2seq.data.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(model)

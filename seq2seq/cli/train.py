@@ -22,34 +22,34 @@ def train(
         list[str],
         typer.Argument(
             metavar="RECIPE|PAIRS...",
-            help="A recipe: a YAML file, or the name of a packaged one. Or sentence pairs: a file of "
-            "source<TAB>target lines, or two files that are aligned line by line.",
+            help="Recipe: a YAML file, or the name of a packaged recipe. Or sentence pairs: a file of "
+            "source<TAB>target lines, or two line-aligned files.",
         ),
     ],
     minutes: Annotated[
-        float | None, typer.Option(help="Planned duration. Default: by the amount of text, or as in the recipe.")
+        float | None, typer.Option(help="Planned duration. Default: by the amount of text, or from the recipe.")
     ] = None,
     languages: Annotated[
-        str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de; default: detected.")
+        str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de. Default: detected.")
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
             metavar="I,J",
-            help="Columns of source and target in PAIRS: numbers, counted from 1, or names in the header; default: "
+            help="Columns of source and target in PAIRS: numbers, counted from 1, or names in the header. Default: "
             "detected.",
         ),
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option(help="Leave out pairs of PAIRS whose score is lower; default: none.")
+        float | None, typer.Option(help="Minimum score: pairs below it are left out. Default: no limit.")
     ] = None,
     score_column: Annotated[
         str | None,
-        typer.Option(metavar="K", help="Column of the scores in PAIRS, by number or name; default: detected."),
+        typer.Option(metavar="K", help="Column of the scores in PAIRS: number or name. Default: detected."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key, e.g. training.epochs=5; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, e.g. training.epochs=5; repeatable."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -57,7 +57,7 @@ def train(
             "--output",
             "-o",
             metavar="DIR",
-            help="Model directory. Default: runs/NAME, named after the recipe or file, or the folder of a config.yaml.",
+            help="Model directory. Default: runs/NAME, named after the recipe or file; for a config.yaml, its folder.",
         ),
     ] = None,
     allow_changes: Annotated[
@@ -71,24 +71,24 @@ def train(
         ),
     ] = None,
     worker_index: Annotated[
-        int | None, typer.Option(metavar="I", help="Index of this worker in --workers, from 0.")
+        int | None, typer.Option(metavar="I", help="Index of this worker in --workers, counted from 0.")
     ] = None,
     show: Annotated[
         bool,
         typer.Option(
-            "--show-translations", help="At the end, translate five validation sentences and draw their attention."
+            "--show-translations", help="Translate five validation sentences at the end and show their attention."
         ),
     ] = False,
     dump_config: Annotated[bool, typer.Option("--dump-config", help="Print the complete recipe and stop.")] = False,
 ) -> None:
     """Train a model, or resume an interrupted run in the same directory.
 
-    For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml stores
+    For PAIRS, a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml stores
     it. To train a variant, edit a copy of that file.
 
-    Ctrl-C, SIGTERM and a closed terminal save and exit with code 130; the same command resumes exactly, also where the
-    corpora were moved or compressed meanwhile. Before the first batch there is nothing to save, and they end the run at
-    once.
+    On Ctrl-C, SIGTERM or a closed terminal, the run saves and exits with code 130; the same command resumes exactly,
+    even if the corpora have been moved or compressed in the meantime. Before the first batch there is nothing to save,
+    and the run ends immediately.
     """
     from seq2seq.config import TranslationConfig
     from seq2seq.config import dump_config as dump
@@ -102,13 +102,13 @@ def train(
         inputs, overrides, minutes, languages, columns, Scores(min_score, score_column), output, say
     )
     if show and not isinstance(config, TranslationConfig):
-        raise typer.BadParameter(f"--show-translations: a model of task {config.task} does not translate")
+        raise typer.BadParameter(f"--show-translations: a model of `task: {config.task}` does not translate")
     if dump_config:
         with open_output(STDOUT) as handle:
             handle.write(dump(config))
         return
 
-    if not output.is_dir():  # a run that resumes has all of them
+    if not output.is_dir():  # a resumed run has copies of all of them
         _check_models(config)
     import_tensorflow()
     from seq2seq.training import train as run
@@ -122,15 +122,15 @@ def train(
         show_translations(output, report.samples)
     print_stdout(commands_after_run(config, report))
     if report.remaining_warnings:
-        print_stdout(f"warning: read the warnings above before you use {output}: they apply to this model")
+        print_stdout(f"warning: read the warnings above before you use {output}: they concern this model")
 
 
 def _check_models(config: Config) -> None:
-    """See that the folders of the models that a run begins from are there, before TensorFlow is loaded.
+    """Check, before TensorFlow is loaded, that the models exist from which a run starts.
 
     Raises:
         CorpusError: An environment variable in a path is not set.
-        ModelDirectoryError: There is no such folder.
+        ModelDirectoryError: A folder does not exist.
     """
     from seq2seq.model_directory.directory import read_metadata
     from seq2seq.model_directory.pretrained import find_model
@@ -142,18 +142,20 @@ def _check_models(config: Config) -> None:
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:
-    """Tell TensorFlow, which reads `TF_CONFIG`, what the two flags say.
+    """Pass the two flags to TensorFlow, in the environment variable `TF_CONFIG`.
 
     Raises:
-        ConfigError: One is missing, an address has no port, or there is no such worker.
+        ConfigError: One flag is missing, an address has no port, or there is no such worker.
     """
     if workers is None or index is None:
-        raise ConfigError("--workers and --worker-index go together: all addresses, and which of them this is.")
+        raise ConfigError(
+            "--workers and --worker-index go together: give the addresses of all workers and the index of this one."
+        )
     addresses = workers.split(",")
     for address in addresses:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():
-            raise ConfigError(f"--workers: expected host:port, found {address!r}, as in --workers a:2222,b:2222.")
+            raise ConfigError(f"--workers: expected host:port, found {address!r}. Write e.g. --workers a:2222,b:2222.")
     if not 0 <= index < len(addresses):
-        raise ConfigError(f"--worker-index {index}: there are workers 0 to {len(addresses) - 1}.")
+        raise ConfigError(f"--worker-index {index}: expected the index of a worker, 0 to {len(addresses) - 1}.")
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})

@@ -19,7 +19,7 @@ from seq2seq.cli.console import (
 )
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
-from seq2seq.config.precision import Precision
+from seq2seq.config.precision import PRECISIONS, Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
@@ -48,7 +48,7 @@ def translate(
         list[str] | None,
         typer.Argument(
             metavar="[SENTENCE]...",
-            help="Sentences in place of --input. With --engine apache-beam: its pipeline options, after `--`.",
+            help="Sentences instead of --input. With --engine apache-beam: its pipeline options, after `--`.",
             show_default=False,
         ),
     ] = None,
@@ -59,7 +59,7 @@ def translate(
             "-i",
             parser=input_place,
             metavar="FILE",
-            help="Text, one or more sentences per line, compressed or not; stdin by default, and for -.",
+            help="Text, one or more sentences per line, compressed or not; - and the default are stdin.",
         ),
     ] = None,
     output_file: Annotated[
@@ -69,34 +69,36 @@ def translate(
             "-o",
             parser=output_place,
             metavar="FILE",
-            help="File for the translations, replaced if it exists; stdout by default, and for -.",
+            help="File for the translations, replaced if it exists; - and the default are stdout.",
         ),
     ] = None,
     output_format: Annotated[
         OutputFormat | None,
         typer.Option(
             "--format",
-            help="text: one translation per line; tsv: line<TAB>score<TAB>text, one row per translation; jsonl: one "
-            "object per line, with tokens, scores and attention. Default: text, or tsv if --n-best is above 1.",
+            help="text: one translation per line; tsv: line<TAB>score<TAB>text, one row per translation; "
+            "jsonl: one object per line, with tokens, scores and attention. Default: text, or tsv if --n-best is above "
+            "1.",
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary on stderr; warnings remain.")
+        bool, typer.Option("--quiet", "-q", help="Omit progress bar and summary on stderr; warnings remain.")
     ] = False,
     *,
     search: dict[str, Any],
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Precision of computation. All but float32 are faster on a GPU, and a translation can then depend on "
-            "its batch.",
+            metavar="NAME",
+            help=f"Precision of computation: {', '.join(PRECISIONS)}. All but float32 are faster on a GPU, but a "
+            "translation may then depend on its batch.",
             rich_help_panel="Speed",
         ),
     ] = "float32",
     shard: Annotated[
         str | None,
         typer.Option(
-            help="Translate part I of N; resumes if interrupted, and the last part to finish joins the output.",
+            help="Translate part I of N. An interrupted part resumes; the last part to finish merges the output.",
             rich_help_panel=BULK_PANEL,
             metavar="I/N",
         ),
@@ -104,31 +106,32 @@ def translate(
     engine: Annotated[
         Literal["local", "apache-beam"],
         typer.Option(
-            help="Engine: this process, or Apache Beam, whose pipeline options follow `--`.",
+            help="Where to run: in this process, or on Apache Beam, whose pipeline options follow `--`.",
             rich_help_panel=BULK_PANEL,
         ),
     ] = "local",
 ) -> None:
-    """Translate sentences given as arguments, or lines of a file or stdin. Line N of the output answers line N of the
-    input; a blank line stays blank.
+    """Translate sentences given as arguments, or the lines of a file or stdin.
 
-    At a terminal, each line is translated as it is entered. A line may hold several sentences. The last lines on stderr
-    name the lines of several sentences, the characters that the model does not know, the speed, and the lines to check:
-    those with a low score, with source text that received hardly any attention, or with a translation that repeats
-    itself.
+    Line N of the output is the translation of line N of the input; a blank line stays blank. At a terminal, each line
+    is translated as it is entered. A line may contain several sentences.
 
-    The score is the sum of the token log-probabilities, normalised by length according to --length-penalty: at most 0,
-    and the closer to 0 the better; long translations score lower than short ones unless --length-penalty is average. A
-    blank line has no score.
+    A summary on stderr reports lines with several sentences, characters unknown to the model, the speed, and lines to
+    check: those with a low score, with source text that received hardly any attention, or with a translation that
+    repeats itself.
 
-    Search options that are not given are taken from the recipe, except --n-best, which defaults to 1.
+    The score is the sum of the token log-probabilities, normalised by length according to --length-penalty. It is at
+    most 0; higher is better. Long translations score lower than short ones unless --length-penalty is average. A blank
+    line has no score.
+
+    Search options default to the values in the recipe, except --n-best, which defaults to 1.
     """
     start = time.perf_counter()
     n_best = search.get("n_best", 1)
     several = n_best > 1
     if output_format == "text" and several:
         raise ConfigError(
-            f"--format text has one translation per line, and --n-best is {n_best}. Use --format tsv or jsonl."
+            f"--format text has one translation per line, but --n-best is {n_best}. Use --format tsv or jsonl."
         )
     if engine == "local":
         check_texts(texts, input_file)
@@ -184,7 +187,7 @@ def _translate_lines(
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     done = 0
-    hidden = quiet or lines.typed or written.isatty()  # a bar and lines of text would be in each other's place
+    hidden = quiet or lines.typed or written.isatty()  # a bar and lines of text would overwrite each other
     with progress_bar(f"translating {lines.name}", None, hidden=hidden) as advance:
         for chunk in lines.chunks(CHUNK_SENTENCES):
             start = time.perf_counter()
@@ -206,10 +209,11 @@ def _translate_lines(
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
-    """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for.
+    """The input and output files that `--shard` and `--engine apache-beam` require; None if neither is used.
 
     Raises:
-        CorpusError: The input cannot be read again, or the output is no file that can be written in parts.
+        ConfigError: A file is not given, or both options are.
+        CorpusError: The input cannot be read again, or the output is not a file that can be written in parts.
     """
     if shard is None and engine == "local":
         return None
@@ -217,14 +221,16 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
         Shard.parse(shard)
         if engine != "local":
             raise ConfigError(
-                f"--shard {shard} and --engine {engine}: the engine divides the work. Use one of the two."
+                f"--shard {shard} and --engine {engine}: the engine divides the work by itself. Use one of the two."
             )
     if source is None or target is None:
         given = f"--engine {engine}" if shard is None else f"--shard {shard}"
         missing = "--input" if source is None else "--output"
-        raise ConfigError(f"{given} reads a file and writes one: give {missing}, which is not there.")
+        raise ConfigError(f"{given} needs an input file and an output file: {missing} is missing.")
     if is_stream(target):
-        raise CorpusError(f"{place_name(target)}: expected a file, which is written in parts, found a pipe or device.")
+        raise CorpusError(
+            f"{place_name(target)}: expected a file, since the output is written in parts, found a pipe or device."
+        )
     return resolve_file(str(source)), target
 
 
@@ -234,11 +240,15 @@ def _translate_shard(translator: "Translator", job: "Job", shard: Shard, quiet: 
     with progress_bar(f"translating shard {shard} of {job.source}", None, hidden=quiet) as advance:
         report = translate_shard(translator, job, shard, on_warning=warn, on_progress=advance)
     lines, new = report.lines, len(report.lines) - report.resumed_lines
-    where = f"lines {lines.start:,} to {lines.stop - 1:,}" if lines else "no lines, fewer chunks than shards"
-    done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.resumed_lines:,} before"
+    where = (
+        f"lines {lines.start:,} to {lines.stop - 1:,}"
+        if lines
+        else "no lines, since there are fewer chunks than shards"
+    )
+    done = "already translated" if lines and not new else f"{new:,} translated now, {report.resumed_lines:,} before"
     print_stderr(f"shard {shard}: {where}: {done}")
     print_stderr(
-        f"{job.output}: joined"
+        f"{job.output}: merged"
         if report.joined
         else f"complete: {report.complete_shards} of {pluralize(shard.count, 'shard')}"
     )

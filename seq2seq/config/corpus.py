@@ -1,4 +1,4 @@
-"""Sections that say where text lies: files, tables, the embedded phrasebook, mixtures, and held-out text."""
+"""Sections that name text: files, tables, the embedded phrasebook, mixtures, and held-out text."""
 
 from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
@@ -10,16 +10,16 @@ from seq2seq.config.section import Section, field
 from seq2seq.plurals import pluralize
 
 SIDES = ("source", "target")
-# Ways to name text, by the key that tells each of them.
+# Ways to name text, by the key that identifies each of them.
 CORPUS_KINDS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook": "'phrasebook'", "mixture": "'mixture'"}
-# Keys that only some kinds of corpus have, by the key that tells their kind.
+# Keys that only some kinds of corpus have, by the key that identifies the kind.
 TABLE_KEYS = ("columns", "header", "delimiter", "quoted", "score_column", "min_score")
 KIND_KEYS = {"tsv": TABLE_KEYS, "phrasebook": ("pairs", "lexicon", "seed")}
-# What to do instead where the corpus is of another kind.
+# What to do instead if the corpus is of another kind.
 KIND_REMEDIES = {
     **dict.fromkeys(TABLE_KEYS, "leave it out, or give one file of columns as 'tsv'"),
-    "header": "leave it out, and the first line out of the file",
-    "pairs": "leave it out; to read a part of a file, make a file of that part, as with `head -n 1000`",
+    "header": "leave it out, and remove the header line from the file",
+    "pairs": "leave it out; to read a part of a file, make a file of that part, e.g. with `head -n 1000`",
     "lexicon": "leave it out",
     "seed": "leave it out; the recipe's own 'seed' decides the order of sentences",
 }
@@ -38,10 +38,10 @@ Column = Annotated[int | str, BeforeValidator(_check_column)]
 
 
 class TextConfig(Section):
-    """Where text lies: `source` and `target` files, one `tsv`, or the embedded `phrasebook`.
+    """Location of text: `source` and `target` files, one `tsv`, or the embedded `phrasebook`.
 
-    A language model reads the target side of each: the `source` file is not read, and may be left out. Paths may hold
-    environment variables (`$MULTI30K/train.en.gz`); files may be compressed by gzip, xz, bzip2 or zstd.
+    A language model reads only the target side: the `source` file is not read and may be omitted. Paths may contain
+    environment variables (`$MULTI30K/train.en.gz`); files may be compressed with gzip, xz, bzip2 or zstd.
     """
 
     source: str | None = field(None, "File of source sentences, one per line.", unit="file")
@@ -49,39 +49,42 @@ class TextConfig(Section):
     tsv: str | None = field(None, "File of `source<TAB>target` lines.", unit="file")
     columns: tuple[Column, Column] | None = field(
         None,
-        "Columns of source and target in the `tsv`: their numbers, counted from 1, or their names in its header; null: "
-        "the file has exactly these two.",
+        "Columns of source and target in the `tsv`: numbers, counted from 1, or names in its header; null: the file "
+        "has exactly these two columns.",
     )
     header: bool | None = field(
         None,
-        "Whether the first line of the `tsv` has the names of the columns; null: only if `columns` are names, and a "
+        "Whether the first line of the `tsv` contains column names; null: only if `columns` are names, and any other "
         "first line that looks like a header is an error.",
     )
     delimiter: Literal["tab", "comma", "semicolon", "pipe"] = field(
-        "tab", "Separator of the columns of the `tsv`; with another than `tab`, it is CSV."
+        "tab", "Column separator of the `tsv`; with any other than `tab`, the file is read as CSV."
     )
     quoted: bool | None = field(
         None,
-        "Whether cells of the `tsv` may be in quotation marks, as spreadsheets and CSV write them, and have line "
-        "breaks, which become spaces; null: in CSV, and a tab-separated file that looks like it is an error.",
+        "Whether cells of the `tsv` may be quoted, as in CSV and files from spreadsheets, and contain line breaks, "
+        "which become spaces; null: true for CSV, and a tab-separated file that looks quoted is an error.",
     )
     score_column: Column | None = field(
-        None, "Column of the `tsv` with a score for each pair, such as that of Bicleaner or LASER."
+        None, "Column of the `tsv` with a score for each pair, e.g. from Bicleaner or LASER."
     )
     min_score: float | None = field(None, "Minimum score: pairs below it are left out.")
     phrasebook: Literal["train", "valid", "test", "compositional"] | None = field(
-        None, "A split of the embedded English-German corpus, drawn from a grammar."
+        None, "Split of the embedded English-German corpus, which is drawn from a grammar."
     )
     pairs: int | None = field(
         None,
-        "How much of the phrasebook; by default 100,000 of train, 500 of valid, and 1,000 of test and compositional.",
+        "Number of pairs from the phrasebook; by default 100,000 for train, 500 for valid, and 1,000 for test and for "
+        "compositional.",
         unit="sentence pairs",
         ge=1,
     )
     lexicon: Literal["full", "basic"] | None = field(
-        None, "Words of the phrasebook: `basic` has some 400 of the 1,300 of `full`, the default, and every rule."
+        None,
+        "Vocabulary of the phrasebook: `full`, the default, has about 1,300 words; `basic` has about 400 of them and "
+        "the whole grammar.",
     )
-    seed: int | None = field(None, "Seed of the phrasebook; 1 by default.", ge=0)
+    seed: int | None = field(None, "Random seed of the phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -95,7 +98,7 @@ class TextConfig(Section):
         if kinds is None or not all(isinstance(name, str) for name in names):
             return ""
         written = ", ".join(f"{kind}: {name}" for kind, name in zip(kinds, names, strict=True))
-        return f" Files are named by their kind: {{{written}}}."
+        return f" To name files, write {{{written}}}."
 
     def _check_one_kind(self) -> None:
         if self.source is not None and self.target is None:
@@ -109,17 +112,21 @@ class TextConfig(Section):
                 if getattr(self, kind) is None and getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"'{name}' is for '{kind}', found {found[0]}: {KIND_REMEDIES[name]}")
         if self.columns is not None and self.columns[0] == self.columns[1]:
-            raise ValueError(f"'columns' names column {self.columns[0]} twice: give those of source and target")
+            raise ValueError(
+                f"'columns' names column {self.columns[0]} twice: give one column for source and one for target"
+            )
         if (self.score_column is None) != (self.min_score is None):
             raise ValueError("'score_column' and 'min_score' go together: give both")
         named = [name for name in (*(self.columns or ()), self.score_column) if isinstance(name, str)]
         if named and self.header is False:
-            raise ValueError(f"column '{named[0]}' is a name in the header, and 'header' is false: give its number")
+            raise ValueError(
+                f"column '{named[0]}' is given by its name in the header, but 'header' is false: give its number"
+            )
         if self.delimiter != "tab" and self.quoted is False:
-            raise ValueError(f"'delimiter: {self.delimiter}' is CSV, whose cells may be quoted: leave out 'quoted'")
+            raise ValueError(f"'delimiter: {self.delimiter}' means CSV, whose cells may be quoted: leave out 'quoted'")
 
     def name(self, sides: Collection[str] = SIDES) -> str:
-        """What to call it where these sides are read: its file, as the recipe spells it."""
+        """Display name of the corpus if these sides are read: its file, as the recipe spells it."""
         source = self.source if "source" in sides else None
         return self.tsv or source or self.target or f"phrasebook/{self.phrasebook}"
 
@@ -129,8 +136,8 @@ class MixturePart(TextConfig):
 
     weight: float | None = field(
         None,
-        "Share of an epoch's sentences that come from here, relative to the other parts' weights. Give all parts one, "
-        "or none.",
+        "Share of an epoch's sentences that come from this corpus, relative to the weights of the other parts. Give "
+        "every part a weight, or none.",
         gt=0.0,
     )
 
@@ -138,15 +145,16 @@ class MixturePart(TextConfig):
 class CorpusConfig(TextConfig):
     """One corpus, or a mixture of several.
 
-    An epoch of a mixture has as many sentences as its parts together. Without weights and at temperature 1 it is
-    every sentence once; otherwise a part that gets more than its size is repeated, one that gets less is sampled.
+    An epoch of a mixture has as many sentences as all of its parts together. Without weights and at temperature 1, it
+    contains every sentence once; otherwise parts whose share exceeds their size are repeated, and the others are
+    sampled.
     """
 
     mixture: tuple[MixturePart, ...] | None = field(None, "Several corpora that are read as one.")
     temperature: float = field(
         1.0,
-        "Temperature of a mixture without weights: the share of each part is its size ** (1 / temperature), so higher "
-        "values give small corpora more.",
+        "Temperature of a mixture without weights: the share of each part is proportional to its size ** (1 / "
+        "temperature), so higher values give small corpora a larger share.",
         paper="Arivazhagan et al. 2019",
         gt=0.0,
     )
@@ -157,29 +165,31 @@ class CorpusConfig(TextConfig):
         if self.mixture is not None and not self.mixture:
             raise ValueError("'mixture' is empty: give it a list of corpora")
         if any(weights) and not all(weights):
-            raise ValueError("some parts of 'mixture' have a 'weight' and some have none: give all one, or none")
+            raise ValueError(
+                "some parts of 'mixture' have a 'weight' and some have none: give every part a weight, or none"
+            )
         if self.temperature != 1.0 and (self.mixture is None or any(weights)):
-            raise ValueError("'temperature' decides the shares of a 'mixture' whose parts have no 'weight'")
+            raise ValueError("'temperature' is for a 'mixture' whose parts have no 'weight': leave it out")
         return self
 
     def name(self, sides: Collection[str] = SIDES) -> str:
         return super().name(sides) if self.mixture is None else ", ".join(part.name(sides) for part in self.mixture)
 
     def parts(self) -> tuple[TextConfig, ...]:
-        """The corpora of a mixture, or this one alone."""
+        """The corpora of a mixture, or this corpus by itself."""
         return (self,) if self.mixture is None else self.mixture
 
     def weights(self) -> list[float] | None:
-        """Those of the parts of a mixture, if they have any."""
+        """The weights of the parts of a mixture; None if they have none."""
         return [part.weight for part in self.mixture or () if part.weight is not None] or None
 
 
 class ValidConfig(CorpusConfig):
     """A corpus, or a part of `data.train` that is held out.
 
-    With `fraction`, or with `pairs` and no corpus, all pairs of some source sentences are left out of training (for a
-    language model: some sentences of the target side), chosen by a hash of the clean text, with one space between
-    words. So no source is on both sides, and with `fraction` none changes sides when the corpus grows.
+    With `fraction`, or with `pairs` and no corpus, all pairs of some source sentences are held out from training (for a
+    language model: some sentences of the target side), selected by a hash of the cleaned text, with one space between
+    words. No source sentence is then in both parts, and with `fraction` none changes parts when the corpus grows.
     `data.filters`, except `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
     """
 
@@ -189,7 +199,7 @@ class ValidConfig(CorpusConfig):
     pairs: int | None = field(
         None,
         "Without a corpus: number of pairs of `data.train` to hold out; slightly more if a source has several pairs, "
-        "which stay together. With `phrasebook`: its number of pairs, as in `data.train`.",
+        "which stay together. With `phrasebook`: number of pairs to draw, as in `data.train`.",
         unit="sentence pairs",
         ge=1,
     )
@@ -207,7 +217,7 @@ class ValidConfig(CorpusConfig):
 
     @property
     def held_out(self) -> bool:
-        """Whether it is a part of `data.train`."""
+        """Whether the corpus is a part of `data.train`."""
         return all(getattr(self, kind) is None for kind in CORPUS_KINDS)
 
     def _check_one_kind(self) -> None:
@@ -221,8 +231,8 @@ class ValidConfig(CorpusConfig):
             return
         if "fraction" in amounts or (amounts and self.phrasebook is None):
             raise ValueError(
-                f"'{amounts[0]}' without a corpus is held out of 'data.train', and '{corpus[0]}' is given: "
-                "leave out one of them"
+                f"'{amounts[0]}' holds out a part of 'data.train', but '{corpus[0]}' names a corpus: leave out one of "
+                "them"
             )
         if not given:
             raise ValueError("name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'")

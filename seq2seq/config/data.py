@@ -1,4 +1,4 @@
-"""Sections about text: the corpora of an experiment, filters, tokenizers, batches."""
+"""Sections about text: corpora, filters, tokenizers and batches."""
 
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -12,24 +12,24 @@ Language = Annotated[str, BeforeValidator(lambda name: normalize_language(name) 
 
 
 class SentenceFilterConfig(Section):
-    """Which sentences of the training corpus are left out. Each filter reports how many it dropped."""
+    """Filters that drop sentences of the training corpus. Each one reports the number of sentences it dropped."""
 
     drop_empty: bool = field(True, "Drop blank sentences, and pairs with a blank side.")
     drop_duplicates: bool = field(
-        True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part."
+        True, "Drop exact duplicates of an earlier sentence or pair; in a mixture, within each part."
     )
-    max_characters: int | None = field(1000, "Maximum length, of either side.", unit="characters", ge=1)
-    max_tokens: int = field(200, "Maximum length, of either side.", unit="tokens, EOS included", ge=2)
+    max_characters: int | None = field(1000, "Maximum length of either side.", unit="characters", ge=1)
+    max_tokens: int = field(200, "Maximum length of either side.", unit="tokens, EOS included", ge=2)
 
 
 class FilterConfig(SentenceFilterConfig):
-    """Which pairs of the training corpus are left out. Each filter reports how many it dropped."""
+    """Filters that drop pairs of the training corpus. Each one reports the number of pairs it dropped."""
 
     max_ratio: float | None = field(
         4.0,
-        "Largest factor between the length ratio of a pair, in characters, and the usual one of the corpus, of pairs "
-        "with 20 characters or more. The usual ratio is the median over the first 40,000 pairs (in a mixture, of each "
-        "part): Chinese has a third of the characters of English.",
+        "Maximum factor by which the length ratio of a pair, in characters, may differ from that of the corpus; pairs "
+        "with both sides below 20 characters are kept. The ratio of the corpus is the median over its first 40,000 "
+        "pairs (in a mixture, over those of each part): Chinese has a third of the characters of English.",
         gt=1.0,
     )
 
@@ -41,8 +41,8 @@ class CorporaConfig(Section):
     valid: ValidConfig = Field(description="Corpus to validate on, or the part of `train` to hold out for it.")
     test: CorpusConfig | None = Field(
         None,
-        description="Corpus to test the finished model on. `seq2seq train` only counts how much of it is in `train`; "
-        "`seq2seq quickstart` scores it.",
+        description="Corpus to test the finished model on. `seq2seq train` only counts how much of it occurs in "
+        "`train`; `seq2seq quickstart` scores the model on it.",
     )
     filters: SentenceFilterConfig = SentenceFilterConfig()
 
@@ -51,21 +51,22 @@ class CorporaConfig(Section):
         for name in ("valid", "test"):
             corpus: CorpusConfig | None = getattr(self, name)
             if corpus and (corpus.temperature != 1.0 or any(part.weight for part in corpus.mixture or ())):
-                raise ValueError(f"'{name}' is read whole: leave out 'temperature' and the parts' 'weight'")
+                raise ValueError(f"'{name}' is read completely: leave out 'temperature' and the parts' 'weight'")
         return self
 
 
 class DataConfig(CorporaConfig):
-    """The corpora of an experiment, of pairs."""
+    """The corpora of an experiment on sentence pairs."""
 
     filters: FilterConfig = FilterConfig()
     source_language: Language | None = field(
-        None, "Language of the source by code or name, e.g. `en` (ISO 639), which is what is kept. Documents the model."
+        None, "Language of the source by code or name; the ISO 639 code is stored, e.g. `en`. Documents the model."
     )
     target_language: Language | None = field(
         None,
-        "Language of the target by code or name, e.g. `de` (ISO 639), which is what is kept. Documents the model; BLEU "
-        "has other tokenizers for Korean and where spaces do not separate words (Chinese, Japanese, Thai and others).",
+        "Language of the target by code or name; the ISO 639 code is stored, e.g. `de`. Documents the model and "
+        "selects the tokenizer of BLEU: Korean, and languages that do not separate words by spaces (Chinese, "
+        "Japanese, Thai and others), have tokenizers of their own.",
     )
 
     @model_validator(mode="after")
@@ -75,14 +76,14 @@ class DataConfig(CorporaConfig):
             for part in corpus.parts() if corpus else ():
                 if part.target is not None and part.source is None:
                     raise ValueError(
-                        f"'{name}': 'source' and 'target' go together: give both files; a 'target' alone, here "
-                        f"{part.target}, is for 'task: language_model'"
+                        f"'{name}': 'source' and 'target' go together: give both files; 'target' without 'source', "
+                        f"here {part.target}, is for 'task: language_model'"
                     )
         return self
 
 
 class TokenizerPart(NamedTuple):
-    """One of a model's tokenizers: its name, the sides that share it, and its file; None: it is trained on these."""
+    """One tokenizer of a model: its name, the sides that share it, and its file; None: it is trained on these sides."""
 
     name: str
     sides: tuple[str, ...]
@@ -94,32 +95,33 @@ class TargetTokenizerConfig(Section):
 
     model_type: Literal["unigram", "bpe", "char"] = field(
         "unigram",
-        "Kind of subwords; `char`: every character is a piece.",
+        "Subword algorithm; `char`: every character is a piece.",
         paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)",
     )
     vocabulary_size: int = field(
         8000,
-        "Number of pieces of each model, including the four special ones; for `char`, the maximum, by frequency.",
+        "Number of pieces of each model, including the four special ones; for `char`, the maximum: the most frequent "
+        "characters are kept.",
         unit="pieces",
         ge=8,
     )
     exact_size: bool = field(
         False,
-        "Require exactly `vocabulary_size` pieces; `false`: where the text does not have as many or needs more for its "
-        "characters, take the nearest number, with a notice.",
+        "Require exactly `vocabulary_size` pieces; `false`: if the text yields fewer pieces, or its characters need "
+        "more, use the nearest possible number and report it.",
     )
     character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
-    byte_fallback: bool = field(False, "Spell unknown characters in bytes rather than as unk.")
-    split_digits: bool = field(False, "Make each digit a piece, so that a number is copied digit by digit.")
-    user_defined_symbols: tuple[str, ...] = field((), "Strings that always are one piece.")
+    byte_fallback: bool = field(False, "Encode unknown characters as bytes instead of as unk.")
+    split_digits: bool = field(False, "Make each digit a piece, so that numbers are copied digit by digit.")
+    user_defined_symbols: tuple[str, ...] = field((), "Strings that are always a single piece.")
     normalization: Literal["identity", "nmt_nfkc"] = field(
-        "identity", "SentencePiece's own rule, applied after cleaning, which includes NFC."
+        "identity", "SentencePiece's normalisation, applied after cleaning, which includes NFC."
     )
-    target_model: str | None = field(None, "A trained SentencePiece file for the target.", unit="file")
+    target_model: str | None = field(None, "Trained SentencePiece file for the target.", unit="file")
     from_model: str | None = field(
         None,
-        "A model directory whose tokenizers are used, e.g. for fine-tuning; keys for training them are then ignored. A "
-        "language model uses the target tokenizer.",
+        "Model directory whose tokenizers are used, e.g. for fine-tuning; the keys for training tokenizers are then "
+        "ignored. A language model uses the target tokenizer.",
         unit="directory",
     )
 
@@ -135,7 +137,7 @@ class TargetTokenizerConfig(Section):
     def _check_origin(self) -> Self:
         given = [f"'{part.sides[0]}_model'" for part in self.parts() if part.file is not None]
         if self.from_model is not None and given:
-            raise ValueError(f"'from_model' brings the tokenizers: leave out {' and '.join(given)}")
+            raise ValueError(f"'from_model' provides the tokenizers: leave out {' and '.join(given)}")
         return self
 
     def parts(self) -> tuple[TokenizerPart, ...]:
@@ -146,13 +148,15 @@ class TargetTokenizerConfig(Section):
 class TokenizerConfig(TargetTokenizerConfig):
     """SentencePiece models, trained from the training corpus or given as files."""
 
-    joint: bool = field(False, "One model and vocabulary for both languages.")
-    source_model: str | None = field(None, "A trained SentencePiece file; with `joint`, for both sides.", unit="file")
+    joint: bool = field(False, "Share one model and vocabulary between both languages.")
+    source_model: str | None = field(
+        None, "Trained SentencePiece file for the source; with `joint`, for both sides.", unit="file"
+    )
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:
         if self.joint and self.target_model is not None:
-            raise ValueError("a joint tokenizer is one file: give 'source_model' alone")
+            raise ValueError("a joint tokenizer is one file: give 'source_model' and leave out 'target_model'")
         if not self.joint and (self.source_model is None) != (self.target_model is None):
             raise ValueError("give both 'source_model' and 'target_model', or neither, or set 'joint: true'")
         return self
@@ -164,16 +168,16 @@ class TokenizerConfig(TargetTokenizerConfig):
 
 
 class BatchingConfig(Section):
-    """Token-budget batches."""
+    """Batches that are filled up to a number of tokens."""
 
     max_tokens: int | None = field(
         None,
-        "Most real tokens in a batch, on either side; replicas share it. null: as suits the device that the run begins "
-        "on, 1,000 on a CPU and 8,000 on a GPU; the model directory's recipe has the number, and a resumed run keeps "
-        "it.",
+        "Maximum number of tokens per batch on either side, without padding; replicas share it. null: 1,000 if the run "
+        "starts on a CPU, 8,000 on a GPU; the number is stored in the recipe of the model directory, and a resumed run "
+        "keeps it.",
         unit="tokens, EOS included",
         ge=2,
     )
     shuffle_buffer: int = field(
-        16384, "Sentences that are shuffled, then sorted by length, together.", unit="sentences", ge=1
+        16384, "Number of sentences that are shuffled together, then sorted by length.", unit="sentences", ge=1
     )

@@ -1,4 +1,4 @@
-"""Codes and names of languages, in every usual spelling."""
+"""Language codes and names, in all common spellings."""
 
 import re
 import unicodedata
@@ -10,21 +10,22 @@ import yaml
 
 from seq2seq.errors import ConfigError, CorpusError, suggest_similar
 
-# A tag as of BCP 47, FLORES or a locale: `zh-Hans-CN`, `eng_Latn`, `ca-valencia`, `zh-yue`, `de_DE.UTF-8`.
+# A language tag in the style of BCP 47, FLORES or a locale: `zh-Hans-CN`, `eng_Latn`, `ca-valencia`, `zh-yue`,
+# `de_DE.UTF-8`.
 TAG = re.compile(
     r"(?:zh[-_](?=[a-z]{3}(?:[-_]|$)))?(?P<code>[a-z]{2,3})(?:[-_](?P<script>[a-z]{4}))?(?:[-_](?:[a-z]{2}|[0-9]{3}))?"
     r"(?:[-_](?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(?:\.[a-z0-9-]+)?(?:@[a-z]+)?"
 )
-# A tag as it is usually written, from which a pair of tags can be told apart.
+# A tag in its usual capitalisation, by which the two tags of a pair can be separated.
 CLEAR_TAG = re.compile("[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_][A-Z]{2})?")
-# Further two-letter codes, for where somebody says the language: in the name of a file they would be other words.
+# Further two-letter codes, accepted only where a language is named explicitly: in file names they would be other words.
 OTHER_CODES = {
     "aa", "ab", "ae", "ak", "av", "ay", "bi", "bm", "ce", "ch", "co", "cr", "cu", "cv", "dv", "ee", "ff", "fj", "gn",
     "gv", "ho", "hz", "ia", "ie", "ii", "ik", "io", "iu", "kg", "kj", "kl", "kr", "ks", "kv", "kw", "li", "lu", "mh",
     "mi", "na", "nd", "ng", "nr", "nv", "ny", "oj", "os", "pi", "rm", "rn", "sc", "sd", "sg", "sm", "ss", "su", "ti",
     "tn", "to", "ts", "tw", "ty", "ve", "wo", "yi", "za",
 }  # fmt: skip
-# Codes of countries, withdrawn codes and abbreviations, which are no codes of languages.
+# Country codes, withdrawn codes and abbreviations, which are not language codes.
 MISTAKEN = {
     "at": "de", "cn": "zh", "cz": "cs", "dk": "da", "gr": "el", "jp": "ja", "mx": "es", "ua": "uk", "us": "en",
     "gb": "en", "vn": "vi", "in": "id", "iw": "he", "ji": "yi", "jw": "jv", "chn": "zh", "jap": "ja",
@@ -34,7 +35,7 @@ MISTAKEN = {
 
 @lru_cache(maxsize=1)
 def language_codes() -> dict[str, str]:
-    """Language codes by code and name, casefolded."""
+    """Language codes by casefolded code and name."""
     text = (resources.files("seq2seq") / "config" / "languages.yaml").read_text(encoding="utf-8")
     return {name: code for code, names in yaml.safe_load(text).items() for name in (code, *names)}
 
@@ -47,12 +48,12 @@ def language_code(name: str) -> str | None:
 
 
 def normalize_language(name: str) -> str:
-    """The ISO 639 code of a language that somebody named, by code or name in any usual spelling.
+    """The ISO 639 code of a language, given by code or name in any common spelling.
 
-    A three-letter code that is not in `languages.yaml` is accepted as it is: ISO 639-3 has thousands.
+    A three-letter code that is not in `languages.yaml` is accepted unchanged: ISO 639-3 has thousands.
 
     Raises:
-        ConfigError: It is no language that is known, or none of ISO 639.
+        ConfigError: The language is unknown, or not in ISO 639.
     """
     plain = _plain(name)
     if known := language_code(plain):
@@ -64,7 +65,7 @@ def normalize_language(name: str) -> str:
     meant = MISTAKEN.get(plain) or MISTAKEN.get(code)
     hint = f" Did you mean '{meant}' ({language_name(meant)})?" if meant else suggest_similar(plain, _suggestions())
     raise ConfigError(
-        f"unknown language {name!r}.{hint} Expected a code of ISO 639 or an English name, e.g. de, deu, pt-BR, zh-Hans "
+        f"unknown language {name!r}.{hint} Expected an ISO 639 code or an English name, e.g. de, deu, pt-BR, zh-Hans "
         "or German"
     )
 
@@ -73,7 +74,7 @@ def language_pair(given: str | Sequence[str]) -> tuple[str, str]:
     """The codes of two languages, from `"en-de"`, `"zh-Hans-en"` or `"German-English"`, or from two codes or names.
 
     Raises:
-        CorpusError: They are not two, are the same, or one is unknown.
+        CorpusError: There are not two languages, they are the same, or one is unknown.
     """
     parts = given.split("-") if isinstance(given, str) else list(given)
     shown = "-".join(map(str, parts))
@@ -83,7 +84,7 @@ def language_pair(given: str | Sequence[str]) -> tuple[str, str]:
         clear = [way for way in ways if all(map(CLEAR_TAG.fullmatch, way))]  # "pt-BR-en": BR alone is Breton
         ways = clear if len(clear) == 1 else [way for way in ways if all(map(_is_known, way))] or ways
     if len(ways) != 1 or len(ways[0]) != 2:
-        between = ", with _ within a code of several parts, e.g. pt_BR-en" if len(ways) > 1 else ""
+        between = ", with _ inside a code of several parts, e.g. pt_BR-en" if len(ways) > 1 else ""
         raise CorpusError(f"languages: expected two different languages, e.g. en-de{between}; found {shown}.")
     try:
         source, target = map(normalize_language, ways[0])
@@ -103,7 +104,7 @@ def _is_known(name: str) -> bool:
 
 
 def language_script(name: str) -> str | None:
-    """The script that a tag names, in small letters (ISO 15924): `hans` of `zh-Hans`; None if it names none."""
+    """The script in a language tag, in lower case (ISO 15924): `hans` for `zh-Hans`; None if it names none."""
     tag = TAG.fullmatch(_plain(name))
     return tag["script"] if tag else None
 
@@ -120,5 +121,5 @@ def _plain(name: str) -> str:
 
 
 def _suggestions() -> list[str]:
-    """The names of languages, of which few are codes: a code of two letters is near to every other."""
+    """Language names without the short codes: any two-letter code is similar to many others."""
     return [name for name in language_codes() if len(name) > 3]

@@ -1,4 +1,4 @@
-"""Recipes in YAML: read, changed by dotted overrides, checked, written back; what is wrong with them, in words."""
+"""Read recipes from YAML, apply dotted overrides, validate them, and write them back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     """Read a recipe for training and apply overrides.
 
     Args:
-        path: A YAML file, or the bare name of a recipe that ships with the package. Its types are those of YAML 1.2;
-            where text is wanted, `no`, `007` and `2024-01-01` are text, with and without quotes.
-        overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
-            `data.train.mixture.0.weight=2`. A corpus of another kind than the recipe's, such as
-            `data.train.tsv=FILE`, replaces it. Or a dict: `{"training.epochs": 5}`, whose values may also be paths and
+        path: A YAML file, or the bare name of a recipe that ships with the package. Types are those of YAML 1.2;
+            where text is expected, `no`, `007` and `2024-01-01` are text, with and without quotes.
+        overrides: `section.key=value` strings; the value is YAML. A number is an index into a list, counted from 0:
+            `data.train.mixture.0.weight=2`. A corpus of another kind than the recipe's, e.g. `data.train.tsv=FILE`,
+            replaces the recipe's. Or a dict such as `{"training.epochs": 5}`, whose values may also be paths and
             sections.
 
     Raises:
@@ -48,7 +48,7 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
 
 
 def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
-    """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
+    """Parse a recipe from bytes, like `load_config`; `data` may be missing. Errors call the recipe `origin`."""
     values = _read_yaml(text, f"{origin}: not valid YAML")
     if isinstance(values, dict):
         read = _read_overrides(overrides)
@@ -72,7 +72,7 @@ def _on_one_line(value: Any) -> str:
 
 
 def override_values(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """The values of overrides by their dotted names, unchecked; of a section that is given whole, those of its keys."""
+    """Unchecked values of overrides by their dotted names; a section given as a whole is split into its keys."""
     values: dict[str, Any] = {}
     for override in _read_overrides(overrides):
         _apply(values, override)
@@ -80,7 +80,7 @@ def override_values(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, A
 
 
 def _read_yaml(text: str | bytes, complaint: str) -> Any:
-    """What `load_yaml` gives."""
+    """Parse YAML with `load_yaml`, with a `ConfigError` that begins with `complaint`."""
     try:
         return load_yaml(text)
     except yaml.YAMLError as error:
@@ -88,7 +88,7 @@ def _read_yaml(text: str | bytes, complaint: str) -> Any:
 
 
 class _Override(NamedTuple):
-    """A dotted key and its new value; `label` is what to call them in errors."""
+    """A dotted key, its new value, and the `label` of both in errors."""
 
     key: str
     value: Any
@@ -109,7 +109,7 @@ def _read_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> list[_Overr
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value from Python as YAML would give it, shared with nobody."""
+    """A fresh copy of a Python value in the form in which YAML would provide it."""
     if isinstance(value, Section):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, PurePath):
@@ -118,7 +118,7 @@ def _plain(key: str, value: Any) -> Any:
         return {name: _plain(key, inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(key, inner) for inner in value]
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a number of NumPy
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
@@ -134,7 +134,7 @@ def recipe_names() -> list[str]:
 def _explain_missing(path: Path) -> str:
     names, own = recipe_names(), path / "config.yaml"
     if path.is_dir():
-        remedy = f"Its recipe is {own}." if own.is_file() else f"Give a file in it, as {path / 'pairs.tsv'}."
+        remedy = f"Its recipe is {own}." if own.is_file() else f"Give a file in it, e.g. {path / 'pairs.tsv'}."
         return f"{path}: expected a recipe or a file of sentence pairs, found a folder. {remedy}"
     if is_stream(path):
         return (
@@ -142,23 +142,23 @@ def _explain_missing(path: Path) -> str:
             "as a file first."
         )
     return (
-        f"{missing(path)[:-1]}, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
-        f"{', '.join(names)}. To train on sentence pairs, give their file: seq2seq train pairs.tsv."
+        f"{missing(path)[:-1]}, and no packaged recipe of that name.{suggest_similar(str(path), names)} Packaged "
+        f"recipes: {', '.join(names)}. To train on sentence pairs, give their file: seq2seq train pairs.tsv."
     )
 
 
 def validate_config(values: Any, origin: str) -> Config:
-    """Check plain values against the schema of their task.
+    """Validate plain values against the schema of their task.
 
     Raises:
-        ConfigError: With one line a problem, each naming `origin` and the key.
+        ConfigError: A value is not accepted. The message has one line per problem, which names `origin` and the key.
     """
     values = fit_types(values, Any)
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
     task = fit_types(values.get("task", next(iter(TASK_CONFIGS))), str)
     recipe = TASK_CONFIGS.get(task) if isinstance(task, str) else None
-    if recipe is None:  # nobody knows what the other keys may be
+    if recipe is None:  # without a task, the other keys cannot be checked
         raise ConfigError(
             f"{origin}: 'task': found {shown(task)}. Input should be {' or '.join(map(repr, TASK_CONFIGS))}."
         )
@@ -169,19 +169,19 @@ def validate_config(values: Any, origin: str) -> Config:
 
 
 def dump_config(config: Config) -> str:
-    """The complete resolved recipe as YAML; `parse_config_text` reads it back to an equal one."""
+    """The complete, resolved recipe as YAML; `parse_config_text` restores an equal recipe from it."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Dotted names of the keys that differ, in the order of the schema."""
     before, after = flatten(old.model_dump()), flatten(new.model_dump())
-    # A section that is null on one side (data.test) has keys on the other only.
+    # A section that is null on one side (data.test) has keys only on the other.
     return [key for key in after | before if before.get(key) != after.get(key)]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by their dotted names: of sections, and of lists that have sections in them, by number from 0."""
+    """Flatten nested sections to values by dotted names; sections in a list are numbered from 0."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, tuple) and any(isinstance(entry, dict) for entry in value):  # a list of sections
@@ -193,7 +193,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _drop_other_kinds(values: dict[str, Any], override: _Override) -> None:
     """Remove the recipe's corpus if an override such as `data.train.tsv=FILE` gives one of another kind.
 
-    All overrides are read before any is applied, so two of different kinds are both kept, which is an error.
+    This happens for all overrides before any is applied, so two overrides of different kinds are both kept, which is
+    an error.
     """
     *path, name = override.key.split(".")
     kinds = {*SIDES, *CORPUS_KINDS, "fraction", "pairs"}
@@ -231,7 +232,7 @@ def _apply(values: dict[str, Any], override: _Override) -> None:
 
 
 def _place(values: Any, path: Sequence[str], name: str, label: str) -> str | int:
-    """What `name` is in the section or list at `path`: a key or a number."""
+    """The key or index that `name` stands for in the section or list at `path`."""
     if isinstance(values, dict):
         return name
     where = ".".join(path)
@@ -240,6 +241,6 @@ def _place(values: Any, path: Sequence[str], name: str, label: str) -> str | int
     if not name.isdecimal() or int(name) >= len(values):
         raise ConfigError(
             f"{label}: '{where}' is a list of {len(values)}, counted from 0: it has no '{name}'. "
-            f"To make it longer or shorter, set all of it: --set {where}=[...]."
+            f"To change its length, set the whole list: --set {where}=[...]."
         )
     return int(name)

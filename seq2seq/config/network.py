@@ -1,4 +1,4 @@
-"""Sections about the network: embeddings, encoder, decoder."""
+"""Sections about the network: embeddings, encoder and decoder."""
 
 from typing import Annotated, Literal, Self
 
@@ -36,31 +36,33 @@ CELL_PAPERS = (
 CLOCKWORK_GROUPS = 4  # groups of units
 VARIATIONAL_DROPOUT_PAPER = "Gal and Ghahramani 2016"
 TYING = {
-    "none": "source, target and output have a table each",
-    "target": "the output layer is the target's table",
+    "none": "separate tables for source, target and output",
+    "target": "one table for target and output",
     "all": "one table for source, target and output",
 }
 DIRECTIONS = {
-    True: "the bottom layer reads both ways",
-    False: "reads one way",
-    "all": "every layer reads both ways",
+    True: "the bottom layer is bidirectional",
+    False: "unidirectional",
+    "all": "every layer is bidirectional",
     "alternating": "two stacks of alternating direction",
 }
 
 
 class TargetEmbeddingsConfig(Section):
-    """Embeddings, and what shares their weights."""
+    """Embeddings, and the weights they share with other layers."""
 
-    size: int = field(256, "Width of a token's vector.", ge=1)
+    size: int = field(256, "Width of a token's embedding vector.", ge=1)
     tied: Literal["none", "target", "all"] = field(
         "target",
-        "`target`: the output layer is the target embedding; `all`: source, target and output share one table (joint "
-        "tokenizer only).",
+        "Weight tying. `target`: the output layer shares the target embedding's table; `all`: source, target and "
+        "output share one table (joint tokenizer only).",
         paper="Press and Wolf 2017",
     )
-    dropout: Rate = field(0.0, "On single numbers of the vectors.", paper="Srivastava et al. 2014")
+    dropout: Rate = field(0.0, "Element-wise dropout on embeddings.", paper="Srivastava et al. 2014")
     target_word_dropout: Rate = field(
-        0.0, "Share of the decoder's input tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
+        0.0,
+        "Word dropout on the target: share of the decoder's input tokens whose whole vector is zeroed.",
+        paper="Sennrich et al. 2016 (WMT)",
     )
 
     def describe(self) -> str:
@@ -68,51 +70,56 @@ class TargetEmbeddingsConfig(Section):
 
 
 class EmbeddingsConfig(TargetEmbeddingsConfig):
-    """Source and target embeddings, and what shares their weights."""
+    """Source and target embeddings, and the weights they share with other layers."""
 
     source_word_dropout: Rate = field(
-        0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
+        0.0,
+        "Word dropout on the source: share of tokens whose whole vector is zeroed.",
+        paper="Sennrich et al. 2016 (WMT)",
     )
 
 
 class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
-    """Embeddings, and what shares their weights."""
+    """Embeddings, and the weights they share with other layers."""
 
     tied: Literal["none", "target"] = field(
-        "target", "`target`: the output layer is the embedding.", paper="Press and Wolf 2017"
+        "target", "Weight tying. `target`: the output layer shares the embedding's table.", paper="Press and Wolf 2017"
     )
 
     def describe(self) -> str:
-        tables = "input and output have a table each" if self.tied == "none" else "one table for input and output"
+        tables = "separate tables for input and output" if self.tied == "none" else "one table for input and output"
         return f"{self.size} units; {tables}"
 
 
 class RecurrentStackConfig(Section):
     """Stacked recurrent layers."""
 
-    cell: CellName = field("gru", "What runs over time.", paper=CELL_PAPERS)
-    layers: int = field(1, "Depth of the stack.", ge=1)
-    units: int = field(256, "Width of each layer's output; both directions together, where it reads both ways.", ge=1)
+    cell: CellName = field("gru", "Recurrent cell.", paper=CELL_PAPERS)
+    layers: int = field(1, "Number of layers.", ge=1)
+    units: int = field(
+        256, "Width of each layer's output; in a bidirectional layer, of both directions together.", ge=1
+    )
     transition_depth: int = field(
         1,
-        "Cells one after the other within a time step; above 1 in a stack is BiDeep. In a `cgru` decoder, cells "
-        "after the attention.",
+        "Number of cells applied in sequence within a time step (deep transition); above 1 with several layers is "
+        "BiDeep. In a `cgru` decoder, number of cells after the attention.",
         paper="Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)",
         ge=1,
     )
     residual: Residual = field(
         True,
-        "Add a layer's input to its output, from the second layer on; `highway`: weigh the two by a learnt gate.",
+        "Residual connections: add a layer's input to its output, from the second layer on; `highway`: weight the two "
+        "by a learnt gate.",
         paper="Wu et al. 2016 (residual); Srivastava et al. 2015 (highway)",
     )
     layer_norm: bool = field(False, "Normalise every layer's output.", paper="Ba et al. 2016")
-    dropout: Rate = field(0.0, "On the output of every layer, the top one's included.")
+    dropout: Rate = field(0.0, "Dropout on the output of every layer, including the top one.")
     variational_dropout: bool = field(
-        False, "One mask of `dropout` for all time steps of a sentence.", paper=VARIATIONAL_DROPOUT_PAPER
+        False, "Use the same mask of `dropout` at all time steps of a sentence.", paper=VARIATIONAL_DROPOUT_PAPER
     )
     recurrent_dropout: Rate = field(
         0.0,
-        "On the state that enters the recurrent products, one mask for all time steps of a sentence.",
+        "Dropout on the previous state in recurrent products, with the same mask at all time steps of a sentence.",
         paper=VARIATIONAL_DROPOUT_PAPER,
     )
 
@@ -120,11 +127,11 @@ class RecurrentStackConfig(Section):
     def _check_stack(self) -> Self:
         if self.cell == "clockwork" and self.cell_units() % CLOCKWORK_GROUPS:
             raise ValueError(
-                f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK_GROUPS} groups of equal width in each "
+                f"'units' is {self.units}: 'cell: clockwork' needs {CLOCKWORK_GROUPS} groups of equal width in each "
                 "direction"
             )
         if self.variational_dropout and not self.dropout:
-            raise ValueError("'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0")
+            raise ValueError("'variational_dropout: true' needs a 'dropout' above 0")
         return self
 
     def cell_units(self) -> int:
@@ -132,16 +139,16 @@ class RecurrentStackConfig(Section):
         return self.units
 
     def min_parameters(self, inputs: int) -> int:
-        """What the stack has at least, on inputs of this width."""
-        # Two directions halve the units, and a clockwork cell leaves out half of its matrix; the bottom of a stack of
-        # SRUs has no matrix over time.
+        """A lower bound of the number of parameters of the stack, for inputs of this width."""
+        # Two directions halve the units, and a clockwork cell omits half of its matrix; the bottom layer of SRUs has no
+        # recurrent matrix.
         square = self.units**2 // 4
         return inputs * self.units + square * (self.layers * self.transition_depth - (self.cell == "sru"))
 
     def describe(self) -> str:
         words = [f"{pluralize(self.layers, 'layer')} of {self.cell}", f"{self.units} units"]
         if self.transition_depth > 1:
-            words.append(f"{self.transition_depth} cells a time step")
+            words.append(f"{self.transition_depth} cells per time step")
         if self.layers > 1 and self.residual:
             words.append("highway" if self.residual == "highway" else "residual")
         if self.layer_norm:
@@ -154,8 +161,9 @@ class EncoderConfig(RecurrentStackConfig):
 
     bidirectional: Directions = field(
         True,
-        "`true`: the bottom layer reads both ways, `units / 2` each; `all`: every layer does; `alternating`: two "
-        "stacks of `units / 2` that start in opposite directions and turn round at every layer.",
+        "`true`: the bottom layer is bidirectional, with `units / 2` per direction; `all`: every layer is; "
+        "`alternating`: two stacks of `units / 2` that start in opposite directions and change direction at every "
+        "layer; `false`: all layers read from left to right.",
         paper="Schuster and Paliwal 1997; Zhou et al. 2016 (alternating)",
     )
 
@@ -173,47 +181,54 @@ class EncoderConfig(RecurrentStackConfig):
 
 
 class LanguageModelDecoderConfig(RecurrentStackConfig):
-    """Recurrent decoder that reads no source."""
+    """Recurrent decoder without a source."""
 
     readout_dropout: Rate | None = field(
-        None, "On what the output layer reads, before the softmax, one mask per time step; null: as `dropout`."
+        None, "Dropout on the input of the output layer, with a new mask at each time step; null: as `dropout`."
     )
 
 
 class DecoderConfig(LanguageModelDecoderConfig):
-    """Recurrent decoder, and how it reads the source."""
+    """Recurrent decoder, and its attention to the source."""
 
     type: Literal["luong", "input_feeding", "cgru"] = field(
         "luong",
-        "`luong`: attends after its bottom layer, the layers above read the context; `input_feeding`: attends after "
-        "its top layer, and the bottom one reads the readout of the step before; `cgru`: two cells with the "
-        "attention between them make the bottom layer.",
+        "Decoder architecture. `luong`: attention follows the bottom layer, and the layers above read its context; "
+        "`input_feeding`: attention follows the top layer, and the bottom layer reads the readout of the previous "
+        "step; `cgru`: the bottom layer consists of two cells with attention between them.",
         paper="Luong et al. 2015 (luong, input_feeding); Sennrich et al. 2017, Nematus (cgru)",
     )
     attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = field(
         "general",
-        "How a decoder state is compared with the encoder's; `none`: the source is seen through `bridge` only.",
+        "Attention score of a decoder state and an encoder state; `none`: no attention, the decoder sees the source "
+        "only through `bridge`.",
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
     attention_units: int | None = field(
-        None, "Width of `additive`'s hidden layer, and of all heads together; null: `units`.", ge=1
+        None, "Width of the hidden layer of `additive`, and of all heads together; null: `units`.", ge=1
     )
     heads: int = field(
-        1, "Attentions side by side, each on its own projections.", paper="Vaswani et al. 2017; Chen et al. 2018", ge=1
+        1,
+        "Number of attention heads, each with its own projections.",
+        paper="Vaswani et al. 2017; Chen et al. 2018",
+        ge=1,
     )
     coverage: bool = field(
-        False, "Additive attention also sees how much each source position got so far.", paper="See et al. 2017"
+        False,
+        "Give additive attention the total attention that each source position has received so far.",
+        paper="See et al. 2017",
     )
-    attention_dropout: Rate = field(0.0, "On attention weights.", paper="Vaswani et al. 2017")
+    attention_dropout: Rate = field(0.0, "Dropout on attention weights.", paper="Vaswani et al. 2017")
     bridge: Literal["dense", "copy", "mean", "max"] = field(
         "dense",
-        "What the decoder starts from: a learnt transform of the encoder's last states, these states themselves, or "
-        "a learnt transform of the mean or maximum of the top layer's states.",
+        "Initial state of the decoder. `dense`: a learnt transform of the encoder's last states; `copy`: these states "
+        "themselves; `mean`, `max`: a learnt transform of the mean or maximum of the top layer's states.",
         paper="Cho et al. 2014 (dense); Sutskever et al. 2014 (copy); Sennrich et al. 2017 (mean)",
     )
     context: Literal["initial", "every_step"] = field(
         "initial",
-        "Without attention: what the bridge sums up is the initial state only, or also an input at every step.",
+        "Use of the bridge's summary of the source without attention. `initial`: only as the initial state; "
+        "`every_step`: also as an input at every step.",
         paper="Sutskever et al. 2014 (initial); Cho et al. 2014 (every_step)",
     )
 
@@ -229,26 +244,26 @@ class DecoderConfig(LanguageModelDecoderConfig):
             }
             wrong = [name for name, asked in needs.items() if asked]
             if wrong:
-                raise ValueError(f"'{wrong[0]}: {getattr(self, wrong[0])}' needs an attention, and 'attention' is none")
+                raise ValueError(f"'{wrong[0]}: {getattr(self, wrong[0])}' needs attention, but 'attention' is none")
         elif self.context != "initial":
-            raise ValueError(f"'context: {self.context}' is for 'attention: none', and 'attention' is {self.attention}")
+            raise ValueError(f"'context: {self.context}' is for 'attention: none', but 'attention' is {self.attention}")
         if self.coverage and (self.attention != "additive" or self.heads > 1):
-            raise ValueError("'coverage' belongs to 'attention: additive' with one head")
+            raise ValueError("'coverage' needs 'attention: additive' with one head")
         if self.attention_units is not None and self.attention != "additive" and self.heads == 1:
             raise ValueError(
-                f"'attention_units: {self.attention_units}' is for additive attention or several heads, and "
-                f"'attention' is {self.attention}"
+                f"'attention_units: {self.attention_units}' is for additive attention or several heads, but "
+                f"'attention' is {self.attention} with one head"
             )
         width = self.attention_units or self.units
         if width % self.heads:
-            raise ValueError(f"'heads' is {self.heads} and does not divide the attention's width {width}")
+            raise ValueError(f"'heads' is {self.heads}, which does not divide the attention's width {width}")
         if self.heads > 1 and self.attention == "dot":
-            raise ValueError("'attention: dot' has nothing that heads could learn: use general or scaled_dot")
+            raise ValueError("'attention: dot' has no weights for several heads to learn: use general or scaled_dot")
         return self
 
     def describe(self) -> str:
-        words = f"{self.type}, {super().describe()}; starts from the {self.bridge} bridge"
-        return words + (" and reads it at every step" if self.context == "every_step" else "")
+        words = f"{self.type}, {super().describe()}; initial state from the {self.bridge} bridge"
+        return words + (", which is also an input at every step" if self.context == "every_step" else "")
 
     def describe_attention(self) -> str:
         details = [self.attention, f"{self.heads} heads" * (self.heads > 1), "coverage" * self.coverage]

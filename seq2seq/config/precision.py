@@ -1,4 +1,4 @@
-"""In which precision a model computes: the names, and which one suits a GPU. Imports nothing heavy."""
+"""Names of the precisions that a model computes in, and the best one for a GPU. Imports nothing heavy."""
 
 from typing import Literal, get_args
 
@@ -13,7 +13,7 @@ TF32_CAPABILITY: Capability = (8, 0)
 
 
 def best_precision(capability: Capability) -> Precision:
-    """What `auto` means on a GPU: the fastest precision that its tensor cores have; float32 where it has none."""
+    """The meaning of `auto` on a GPU: the fastest precision of its tensor cores; float32 if it has none."""
     if capability >= BFLOAT16_CAPABILITY:
         return "mixed_bfloat16"
     return "mixed_float16" if capability >= FLOAT16_CAPABILITY else "float32"

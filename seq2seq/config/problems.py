@@ -1,4 +1,4 @@
-"""Messages about the wrong values of a section, from the errors that pydantic found."""
+"""Messages about invalid values of a section, from pydantic's errors."""
 
 from collections.abc import Collection, Mapping, Sequence
 from reprlib import Repr
@@ -16,11 +16,11 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200
 def explain_problems(
     error: ValidationError, origin: str, section: type[BaseModel], tasks: Mapping[str, type[BaseModel]] | None = None
 ) -> str:
-    """A line for each problem.
+    """Explain validation errors, one line per problem.
 
     Args:
-        error: What pydantic raised.
-        origin: What to call the values.
+        error: The error that pydantic raised.
+        origin: Name of the values, with which each line begins.
         section: A recipe, or a section of one.
         tasks: Recipes by task, if the section is one of them: a key may belong to another task.
     """
@@ -28,11 +28,11 @@ def explain_problems(
 
 
 def shown(value: Any) -> str:
-    """A value as Python writes it, cut short: a few lines of YAML can stand for gigabytes."""
+    """The shortened `repr` of a value: a few lines of YAML can expand to gigabytes."""
     try:
         return _SHORT.repr(value)
     except ValueError:
-        return "an integer of thousands of digits"
+        return "an integer with thousands of digits"
 
 
 def _explain(problem: Any, origin: str, section: type[BaseModel], tasks: Mapping[str, type[BaseModel]]) -> str:
@@ -62,7 +62,7 @@ def _explain_unknown(
     for task, other in tasks.items():
         if last in _keys(other, parents):
             ours = section.model_fields["task"].default
-            return f"'{key}' is for 'task: {task}', and this recipe has 'task: {ours}': leave it out. {choice}"
+            return f"'{key}' is for 'task: {task}', but this recipe has 'task: {ours}': leave it out. {choice}"
     elsewhere = [
         f"{prefix}.{last}".lstrip(".")
         for prefix, inner in sections(section)
@@ -79,7 +79,7 @@ def _explain_unknown(
 
 
 def _explain_dots(key: str, section: type[BaseModel]) -> str:
-    """What to write for a key of a recipe that is spelt with dots, as `--set` takes it."""
+    """The correct spelling of a recipe's key that is written with dots, as for `--set`."""
     known = [f"{prefix}.{name}".lstrip(".") for prefix, inner in sections(section) for name in inner.model_fields]
     if key not in known:
         return suggest_similar(key, known)
@@ -89,14 +89,14 @@ def _explain_dots(key: str, section: type[BaseModel]) -> str:
 
 
 def _remedy(section: type[BaseModel], path: Sequence[str | int], value: Any) -> str:
-    """What to write in place of a value that is no section, as the section at a path says."""
+    """The remedy for a value that is not a section, from the section at a path."""
     found: Any = _section_at(section, path)
     key = ".".join(map(str, path))
     return "" if found is None else str(found.remedy(key, value))
 
 
 def _keys(section: type[BaseModel], path: Sequence[str | int]) -> Collection[str]:
-    """Those of the section at a path; none if there is no such section."""
+    """The keys of the section at a path; none if there is no such section."""
     found = _section_at(section, path)
     return found.model_fields if found else ()
 

@@ -1,4 +1,4 @@
-"""The recipes: what that of any task has, and one for each task."""
+"""Recipes: the keys that all tasks share, and one recipe for each task."""
 
 from typing import ClassVar, Literal, Self, TypeVar, get_args
 
@@ -22,9 +22,10 @@ from seq2seq.errors import ConfigError
 class Recipe(Section):
     """A complete experiment.
 
-    corpus_unit        what a corpus is counted in
-    sides       of a corpus that are read: `source`, `target`
-    components  of the model, see `component_of`
+    Attributes:
+        corpus_unit: Noun for one entry of a corpus, in the singular.
+        sides: Sides of a corpus that are read: `source`, `target`.
+        components: Components of the model, see `component_of`.
     """
 
     corpus_unit: ClassVar[str]
@@ -32,9 +33,10 @@ class Recipe(Section):
     components: ClassVar[tuple[str, ...]]
 
     task: str
-    seed: int = field(1, "Random seed of initial weights, dropout and the order of sentences.", ge=0, lt=2**31)
+    seed: int = field(1, "Random seed for initial weights, dropout and data order.", ge=0, lt=2**31)
     data: CorporaConfig | None = Field(
-        None, description="The corpora; training needs them, and there is no default. null: of a model without any."
+        None,
+        description="Corpora, which training requires. null: a model that was saved without its corpora.",
     )
     tokenizer: TargetTokenizerConfig = TargetTokenizerConfig()
     batching: BatchingConfig = BatchingConfig()
@@ -47,7 +49,7 @@ class Recipe(Section):
         if self.data is not None and tokens is not None and self.data.filters.max_tokens > tokens:
             raise ValueError(
                 f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.max_tokens' "
-                f"{tokens}: such a sentence fits no batch"
+                f"{tokens}: such a sentence fits into no batch"
             )
         return self
 
@@ -63,7 +65,7 @@ class Recipe(Section):
 
     @property
     def languages(self) -> tuple[str | None, str | None]:
-        """Codes of source and target (ISO 639); None: unknown, or a side that is not read."""
+        """ISO 639 codes of source and target; None: unknown, or a side that is not read."""
         if self.data is None:
             return None, None
         if all(part.phrasebook for part in self.data.train.parts()):
@@ -73,25 +75,25 @@ class Recipe(Section):
         return found if "source" in self.sides else (None, found[1])
 
     def min_parameters(self, source: int, target: int) -> dict[str, int]:
-        """What the parts of the model have at least, by the sizes of the vocabularies.
+        """Lower bounds of the parameters of the model's parts, by name, given the vocabulary sizes.
 
-        Each size enters by the largest of the matrices that it is a side of, so a model has some ten times as many
-        parameters, and not some billion times.
+        Of each part, only the largest matrices are counted. A real model has about ten times as many parameters, but
+        never billions of times as many.
         """
         raise NotImplementedError
 
     @property
     def corpora(self) -> CorporaConfig:
-        """`data`, which a recipe for training has.
+        """The section `data`, which a recipe for training must have.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: `data` is null.
         """
         if self.data is not None:
             return self.data
         raise ConfigError(
-            "the recipe has no 'data' section, as of a model that was saved without its corpora: give it 'data.train' "
-            "and 'data.valid', or name files where a command takes them."
+            "the recipe has no 'data' section, like that of a model saved without its corpora: set 'data.train' and "
+            "'data.valid', or give files to a command that accepts them."
         )
 
 
@@ -103,7 +105,8 @@ class TranslationConfig(Recipe):
     components: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 
     task: Literal["translation"] = field(
-        "translation", "A decoder learns the target side of what an encoder reads; the task of a recipe without one."
+        "translation",
+        "Kind of model. `translation`, the default: an encoder reads the source, and a decoder writes the target.",
     )
     data: DataConfig | None = inherit_field(Recipe, "data", None)
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -130,7 +133,7 @@ class TranslationConfig(Recipe):
                 ours, theirs = getattr(decoder, name), getattr(encoder, name)
                 if str(ours).removeprefix("layer_norm_") != str(theirs).removeprefix("layer_norm_"):
                     raise ValueError(
-                        f"'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.{name}' {theirs} "
+                        f"'decoder.bridge: copy' passes the encoder's states on unchanged: 'encoder.{name}' {theirs} "
                         f"and 'decoder.{name}' {ours} must be equal, or use 'dense'"
                     )
         return self
@@ -141,8 +144,8 @@ class TranslationConfig(Recipe):
         if decoder.attention != "none":
             return self
         if asked := self.search.option_requiring_attention():
-            raise ValueError(f"'search.{asked}' looks at attention weights, and 'decoder.attention' is none")
-        # They come after the last states, which are the cells' own.
+            raise ValueError(f"'search.{asked}' needs attention weights, but 'decoder.attention' is none")
+        # These affect only outputs, whereas the last states are the cells' own.
         unread = {
             "layer_norm": encoder.layer_norm,
             "residual": encoder.residual == "highway" and encoder.layers > 1,
@@ -151,9 +154,9 @@ class TranslationConfig(Recipe):
         wrong = [name for name, asked in unread.items() if asked]
         if wrong and decoder.bridge in ("dense", "copy"):
             raise ValueError(
-                f"'encoder.{wrong[0]}: {getattr(encoder, wrong[0])}' changes the top layer's outputs, and nothing "
-                f"reads them: 'decoder.attention' is none and 'decoder.bridge: {decoder.bridge}' takes the cells' "
-                "last states. Use 'mean' or 'max', or leave it out"
+                f"'encoder.{wrong[0]}: {getattr(encoder, wrong[0])}' changes only the top layer's outputs, which are "
+                f"not used: 'decoder.attention' is none, and 'decoder.bridge: {decoder.bridge}' reads the last states "
+                "of the cells. Use 'decoder.bridge: mean' or 'max', or leave it out"
             )
         return self
 
@@ -166,7 +169,7 @@ class TranslationConfig(Recipe):
         return {"embeddings": tables * size, **parts}
 
     def describe_architecture(self) -> dict[str, str]:
-        """The model's sections in words."""
+        """Describe the model's sections in words."""
         return {
             "embeddings": self.embeddings.describe(),
             "encoder": self.encoder.describe(),
@@ -175,7 +178,7 @@ class TranslationConfig(Recipe):
         }
 
     def next_commands(self, folder: str) -> dict[str, str]:
-        """What to do with a trained model in `folder`, quoted for a shell: commands by what they do."""
+        """Commands that use a trained model in `folder` (quoted for a shell), by purpose."""
         return {
             "translate": f"seq2seq translate {folder} -i FILE",
             "evaluate": f"seq2seq evaluate {folder} --source FILE --reference FILE",
@@ -190,7 +193,9 @@ class LanguageModelConfig(Recipe):
     components: ClassVar = ("target_embedding", "decoder", "output")
 
     task: Literal["language_model"] = field(
-        "language_model", "A decoder alone learns the target side of the corpora.", paper="Mikolov et al. 2010"
+        "language_model",
+        "Kind of model. `language_model`: a decoder without an encoder learns the target side of the corpora.",
+        paper="Mikolov et al. 2010",
     )
     embeddings: LanguageModelEmbeddingsConfig = LanguageModelEmbeddingsConfig()
     decoder: LanguageModelDecoderConfig = LanguageModelDecoderConfig()
@@ -202,25 +207,25 @@ class LanguageModelConfig(Recipe):
         return {"embeddings": tables * size, "decoder": self.decoder.min_parameters(size)}
 
     def describe_architecture(self) -> dict[str, str]:
-        return {"embeddings": self.embeddings.describe(), "decoder": f"{self.decoder.describe()}; reads no source"}
+        return {"embeddings": self.embeddings.describe(), "decoder": f"{self.decoder.describe()}; no source"}
 
     def next_commands(self, folder: str) -> dict[str, str]:
         return {
             "generate": f"seq2seq generate {folder}",
             "perplexity": f"seq2seq perplexity {folder} -i FILE",
-            "help a translator": f"--language-model {folder}",
+            "shallow fusion": f"seq2seq translate MODEL --language-model {folder}",
         }
 
 
 Config = TranslationConfig | LanguageModelConfig
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 
-# By the name of the task; the first is that of a recipe without one.
+# By the name of the task; the first is the default.
 TASK_CONFIGS: dict[str, type[Config]] = {recipe.model_fields["task"].default: recipe for recipe in get_args(Config)}
 
 
 def component_of(weight_name: str) -> str:
-    """Which of a recipe's `components` a weight belongs to, by its name; else the name's first word."""
+    """The component, of a recipe's `components`, that a weight belongs to by its name; else the name's first word."""
     first, *inner = weight_name.split("/")
     if "attention" in (first, *inner):
         return "attention"

@@ -20,14 +20,15 @@ INTRODUCTION = """\
 
 <!-- Written by `make docs` from seq2seq/config/. Do not edit. -->
 
-A recipe is a YAML file of the sections below. Only `data.train` and `data.valid` must be given; what a recipe does not
-name has its default, and an unknown key is an error. Unless it says otherwise, `null` means none, no limit, unused. The
-column *task* names the task of a key, or of a default, that not all tasks have.
+A recipe is a YAML file with the sections below. Only `data.train` and `data.valid` are required; all other keys have
+defaults, and an unknown key is an error. Unless described otherwise, `null` means none, no limit or unused. The column
+*task* is filled for keys and defaults that only one task has.
 
 `seq2seq train RECIPE --set section.key=value` changes a key without editing the file, and `--dump-config` prints the
-complete recipe. A number in a dotted name is a place in a list, counted from 0: `--set data.train.mixture.0.weight=2`.
+complete recipe. A number in a dotted name is an index into a list, counted from 0:
+`--set data.train.mixture.0.weight=2`.
 
-Types are those of YAML 1.2. Where text is wanted, a value without quotes is the text that was written: `no`, `007`.
+Types are those of YAML 1.2. Where text is expected, an unquoted value is the text as written: `no`, `007`.
 """
 TYPES = {bool: "true | false", int: "integer", float: "number", str: "text", NoneType: "null"}
 BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span
@@ -37,7 +38,7 @@ SYMBOLS = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "pattern": "match
 
 def render_reference() -> str:
     """The whole document, in Markdown. A section that several keys share is described once."""
-    kinds: dict[str, dict[str, type[BaseModel]]] = {}  # of each section, by its name, those that the tasks have
+    kinds: dict[str, dict[str, type[BaseModel]]] = {}  # by name of the section: its class for each task
     for task, recipe in TASK_CONFIGS.items():
         for name, section in sections(recipe):
             kinds.setdefault(name, {})[task] = section
@@ -51,7 +52,7 @@ def _describe(by_task: dict[str, type[BaseModel]], names: list[str]) -> str:
     title = ", ".join(f"`{name}`" for name in names) if names[0] else "The recipe"
     text = cleandoc(next(iter(by_task.values())).__doc__ or "")
     if len(by_task) < len(TASK_CONFIGS):
-        text += f" Only of {_tasks(by_task)}."
+        text += f" Only for {_tasks(by_task)}."
     fields = [(name, task, field) for task, section in by_task.items() for name, field in section.model_fields.items()]
     order = list(dict.fromkeys(name for name, *_ in fields))
     rows: dict[tuple[str, ...], list[str]] = {}  # the tasks that a row holds for
@@ -83,7 +84,7 @@ def _row(name: str, field: FieldInfo) -> dict[str, str]:
 
 
 def _table(rows: list[dict[str, str]]) -> Iterator[str]:
-    """Lines of a Markdown table, without the columns that nothing stands in."""
+    """Yield the lines of a Markdown table, without empty columns."""
     columns = [column for column in COLUMNS if any(row[column] for row in rows)]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
@@ -117,7 +118,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _limits(field: FieldInfo) -> Iterator[str]:
-    """Bounds of a number and patterns of a text, those inside of `Rate | None` too."""
+    """Yield bounds of a number and patterns of a text, including those inside `Rate | None`."""
     inner = [data for part in flatten_annotation(field.annotation) for data in getattr(part, "__metadata__", ())]
     for data in (*field.metadata, *(limit for info in inner for limit in getattr(info, "metadata", [info]))):
         for kind, symbol in SYMBOLS.items():

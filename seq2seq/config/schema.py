@@ -1,4 +1,4 @@
-"""The schema of a recipe: its sections and theirs."""
+"""The schema of a recipe: its sections and nested sections."""
 
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 
 def sections(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section that is, or lies in, `section`, with its dotted name; the one at the top is called "".
+    """Yield `section` and every section nested in it, with dotted names; the name of the top one is "".
 
-    Sections in a list go by the name of the first: `data.train.mixture.0`.
+    Sections in a list have the name of the first one: `data.train.mixture.0`.
     """
     yield prefix, section
     for name, field in section.model_fields.items():
@@ -26,7 +26,7 @@ def nested_section(annotation: Any) -> type[BaseModel] | None:
 
 
 def flatten_annotation(annotation: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
+    """Yield a type and all types nested in it."""
     yield annotation
     for part in get_args(annotation):
         yield from flatten_annotation(part)

@@ -1,4 +1,4 @@
-"""The section about writing text: how it is searched for and sampled, and what a translation is made with."""
+"""The section about generating text: search, sampling, long lines and speed."""
 
 from functools import partial
 from typing import Any, Literal, Self
@@ -7,42 +7,45 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_valida
 
 from seq2seq.config.section import Section, field, inherit_field
 
-MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
+MAX_LENGTH = 100  # default maximum length of generated text, in tokens
 
-# Keys under the headings that a command shows its options under.
+# Fields for keys, by the heading under which commands list their options.
 search_key, sampling_key, long_lines_key, speed_key = (
     partial(field, panel=panel) for panel in ("Search", "Sampling", "Long lines", "Speed")
 )
 
 
 class TextSearchOptions(Section):
-    """Search and sampling of text, whatever it is made from."""
+    """Options of search and sampling that apply to all models."""
 
-    beam_size: int = search_key(5, "Hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", ge=1)
+    beam_size: int = search_key(
+        5, "Number of hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", ge=1
+    )
     length_penalty: float | Literal["average"] = search_key(
         1.0,
-        "Divide a score by ((5 + length) / 6) ** this, from -1 to 10; 0: no penalty; `average`: divide by the length.",
+        "Exponent, from -1 to 10, of the length normalisation: scores are divided by ((5 + length) / 6) ** exponent; "
+        "0: no normalisation; `average`: divide by the length.",
         paper="Wu et al. 2016",
     )
     n_best: int = search_key(
         1,
-        "Number of outputs per input, at most `beam_size`; when sampling, number of samples, two of which may be the "
-        "same.",
+        "Number of outputs per input, at most `beam_size`; when sampling, number of samples, which may contain "
+        "duplicates.",
         ge=1,
     )
     min_length: int = search_key(
-        1, "Minimum length of an output, in tokens, EOS included.", unit="tokens, EOS included", ge=1
+        1, "Minimum length of an output in tokens, EOS included.", unit="tokens, EOS included", ge=1
     )
     max_length: int | None = search_key(
         None,
-        "Maximum length of an output, in tokens, EOS included, whatever the length of the input.",
+        "Maximum length of an output in tokens, EOS included, regardless of the length of the input.",
         unit="tokens, EOS included",
         ge=1,
     )
     no_repeat_ngram_size: int = search_key(
         0,
-        "Length of the n-grams of tokens that may come only once in an output; 0: any may be repeated. Typical: 3. An "
-        "output in which all tokens are blocked ends, even before `min_length`.",
+        "Length of token n-grams that may occur only once in an output; 0: no restriction. Typical: 3. An output ends "
+        "when all of its next tokens are blocked, even before `min_length`.",
         unit="tokens",
         paper="Paulus et al. 2018",
         ge=0,
@@ -50,30 +53,31 @@ class TextSearchOptions(Section):
     )
     repetition_penalty: float = search_key(
         1.0,
-        "Multiply the log-probability of a token that is already in the output by this; 1: no penalty. Typical: 1.2.",
+        "Factor by which the log-probability of tokens that are already in the output is multiplied; 1: no penalty. "
+        "Typical: 1.2.",
         paper="Keskar et al. 2019",
         ge=1.0,
         le=10.0,
     )
     sample: bool = sampling_key(
         False,
-        "Sample from the model's distribution instead of searching. A sample depends on `seed` and the "
-        "input, not on its batch.",
+        "Sample from the model's distribution instead of searching. A sample depends on `seed` and on the input, not "
+        "on its batch.",
     )
     temperature: float = sampling_key(
-        1.0, "Sampling temperature; below 1 sharpens the distribution.", ge=0.001, le=1000.0
+        1.0, "Sampling temperature; values below 1 sharpen the distribution.", ge=0.001, le=1000.0
     )
     top_k: int | None = sampling_key(
-        None, "When sampling: sample from the k most likely tokens.", unit="tokens", paper="Fan et al. 2018", ge=1
+        None, "Number of most likely tokens to sample from.", unit="tokens", paper="Fan et al. 2018", ge=1
     )
     top_p: float = sampling_key(
         1.0,
-        "When sampling: sample from the smallest set of most likely tokens with this cumulative probability.",
+        "Cumulative probability of the smallest set of most likely tokens to sample from (nucleus sampling).",
         paper="Holtzman et al. 2020",
         gt=0.0,
         le=1.0,
     )
-    seed: int = sampling_key(1, "Seed of sampling.", ge=0, lt=2**31)
+    seed: int = sampling_key(1, "Random seed for sampling.", ge=0, lt=2**31)
 
     @field_validator("length_penalty", mode="wrap")
     @classmethod
@@ -82,7 +86,7 @@ class TextSearchOptions(Section):
             accepted = accept(value)
         except ValidationError:
             accepted = None
-        # Beyond these, scores of long hypotheses leave the range of what can be chosen.
+        # Beyond these limits, scores of long hypotheses leave the range in which a search can compare them.
         if accepted is None or (accepted != "average" and not -1.0 <= accepted <= 10.0):
             raise ValueError(f"found {value!r}, expected a number from -1 to 10, or 'average'")
         return accepted
@@ -94,75 +98,78 @@ class TextSearchOptions(Section):
         for name in ("temperature", "top_k", "top_p"):
             value = getattr(self, name)
             if not self.sample and value != type(self).model_fields[name].default:
-                raise ValueError(f"'{name}' is {value}: it is for sampling, and 'sample' is false")
+                raise ValueError(f"'{name}' is {value}: it is for sampling, but 'sample' is false")
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self
 
     @property
     def num_hypotheses(self) -> int:
-        """Hypotheses of a sentence that are searched for at once."""
+        """Number of hypotheses per sentence that are decoded at once."""
         return self.n_best if self.sample else self.beam_size
 
 
 class GenerationOptions(TextSearchOptions):
-    """Search and sampling of text by a language model."""
+    """Search and sampling of text from a language model."""
 
     sample: bool = inherit_field(TextSearchOptions, "sample", True)
     max_length: int | None = inherit_field(TextSearchOptions, "max_length", MAX_LENGTH)
 
 
 class TranslationSearchOptions(TextSearchOptions):
-    """Search and sampling of translations, by a translation model alone."""
+    """Search and sampling of translations by a translation model without further files."""
 
     coverage_penalty: float = field(
         0.0,
-        "Weight of a penalty on unattended source positions: this times the sum of log(min(attention, 1)) over the "
-        "positions is added to a finished hypothesis's score. Typical: 0.2.",
+        "Weight of a penalty on unattended source positions: weight times the sum of log(min(attention, 1)) over the "
+        "positions is added to the score of a finished hypothesis. Typical: 0.2.",
         paper="Wu et al. 2016",
         panel="Search",
         ge=0.0,
         le=10.0,
     )
     max_length_factor: float = search_key(
-        2.0, "Maximum length of a translation: this times the source's length, plus `max_length_extra`.", gt=0.0
+        2.0,
+        "Maximum length of a translation relative to its source: factor times the source's length, plus "
+        "`max_length_extra`.",
+        gt=0.0,
     )
     max_length_extra: int = search_key(
-        10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", ge=1
+        10, "Number of tokens added to `max_length_factor` times the source's length.", unit="tokens", ge=1
     )
     unk_handling: Literal["keep", "suppress", "replace"] = search_key(
         "keep",
-        "Unknown tokens in a translation: write them as they are, never choose them, or replace them with the source "
-        "text they attend to most.",
+        "Treatment of unknown tokens in a translation. `keep`: output them as unknown; `suppress`: never generate "
+        "them; `replace`: replace them with the source text they attend to most.",
         paper="Luong et al. 2015 (rare words)",
     )
     split_sentences: bool = long_lines_key(
         True,
-        "Translate a line of several sentences in groups of as many as the lines that the model was trained on usually "
-        "had: sentence by sentence if they had one each.",
+        "Split a line of several sentences before translation, into as many sentences at a time as the lines of the "
+        "training corpus usually have: sentence by sentence if they have one each.",
     )
     max_source_tokens: int | None = long_lines_key(
         None,
-        "Maximum length of what is translated as a whole; `long_lines` decides what happens to longer sentences. null "
-        "(the default): the length of the longest line that the model was trained on, or 200 if that is unknown.",
+        "Maximum length of a segment that is translated as a whole; `long_lines` determines the treatment of longer "
+        "sentences. null (the default): the length of the longest line in the training corpus, or 200 if unknown.",
         unit="tokens, EOS included",
         ge=2,
     )
     long_lines: Literal["split", "truncate"] = long_lines_key(
         "split",
-        "Translate what is too long in segments, divided where a clause ends if possible, and join them; or truncate "
-        "it, with a warning.",
+        "Treatment of sentences longer than `max_source_tokens`. `split`: divide them into segments, at the end of a "
+        "clause if possible, and join the translations; `truncate`: cut them off, with a warning.",
     )
     batch_tokens: int | None = speed_key(
         None,
-        "Largest batch: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; on a "
-        "GPU 128,000, or fewer where the scores of all tokens would take more than 4 GiB.",
+        "Maximum batch size: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; "
+        "128,000 on a GPU, or less if the scores of all target tokens would take more than 4 GiB.",
         unit="tokens",
         ge=1,
     )
 
     def option_requiring_attention(self) -> str:
-        """The option that no model without attention can obey, with its value; "" if there is none."""
+        """An option that only models with attention support, with its value; "" if there is none."""
         if self.unk_handling == "replace":
             return "unk_handling: replace"
         return f"coverage_penalty: {self.coverage_penalty}" if self.coverage_penalty else ""
@@ -173,8 +180,8 @@ class SearchOptions(TranslationSearchOptions):
 
     shortlist: int | None = speed_key(
         None,
-        "Number of candidates per source token; only these and the most frequent target tokens are scored, which is "
-        "faster. The model needs a shortlist: `seq2seq shortlist MODEL`.",
+        "Number of candidates per source token. Only these and the most frequent target tokens are scored, which is "
+        "faster. Requires a shortlist, made by `seq2seq shortlist MODEL`.",
         unit="tokens",
         paper="Jean et al. 2015",
         ge=1,
@@ -182,14 +189,14 @@ class SearchOptions(TranslationSearchOptions):
     )
     int8: bool = speed_key(
         False,
-        "Decode with 8-bit integer products on the CPU, which is faster and less exact. The model needs a quantized "
-        "decoder: `seq2seq quantize MODEL`.",
+        "Decode with 8-bit integer products on the CPU, which is faster but less exact. Requires a quantized decoder, "
+        "made by `seq2seq quantize MODEL`.",
     )
     language_model: str | None = search_key(
         None,
-        "Directory of a language model with the translator's target tokenizer, for shallow fusion: a token's score is "
-        "its log-probability plus `language_model_weight` times the language model's. When sampling, tokens have "
-        "probabilities proportional to the exponential of that score.",
+        "Language model for shallow fusion: a directory of a model with the same target tokenizer. The score of a "
+        "token is its log-probability plus `language_model_weight` times that of the language model; when sampling, "
+        "probabilities are proportional to the exponential of this score.",
         unit="directory",
         paper="Gülçehre et al. 2015",
     )
@@ -201,7 +208,7 @@ class SearchOptions(TranslationSearchOptions):
     def _check_language_model(self) -> Self:
         weight = self.language_model_weight
         if self.language_model is None and weight != type(self).model_fields["language_model_weight"].default:
-            raise ValueError(f"'language_model_weight' is {weight:g}, and there is no 'language_model'")
+            raise ValueError(f"'language_model_weight' is {weight:g}, but there is no 'language_model'")
         return self
 
     @property
@@ -210,9 +217,9 @@ class SearchOptions(TranslationSearchOptions):
         return self.language_model is not None and self.language_model_weight > 0
 
     def without_external_files(self) -> "SearchOptions":
-        """The same options without what training does not have yet, see `EXTERNAL_OPTIONS`."""
+        """The same options without those that training cannot use yet, see `EXTERNAL_OPTIONS`."""
         return SearchOptions(**self.model_dump(exclude=set(EXTERNAL_OPTIONS)))
 
 
-# Keys about what is made of a trained model, or stands beside it.
+# Keys that refer to files derived from a trained model, or to another model.
 EXTERNAL_OPTIONS = tuple(key for key in SearchOptions.model_fields if key not in TranslationSearchOptions.model_fields)

@@ -1,4 +1,4 @@
-"""What all sections of a recipe are made of."""
+"""Base class, fields and types of the sections of a recipe."""
 
 from copy import copy
 from pathlib import PurePath
@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.errors import ConfigError
 
-MAX_INTEGER = 2**31 - 1  # integer; TensorFlow counts no further
+MAX_INTEGER = 2**31 - 1  # TensorFlow's int32
 PATH_UNITS = ("file", "directory")  # units of the keys that hold a path
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -32,7 +32,7 @@ else:
 
 
 class SectionType(ModelMetaclass):
-    """Makes sections in Python: wrong keys and values are a `ConfigError` with the message that a recipe gets."""
+    """Metaclass of sections: wrong keys and values in Python raise the same `ConfigError` as in a recipe."""
 
     def __call__(cls, *values: Any, **keys: Any) -> Any:  # noqa: N805
         section: Any = cls
@@ -45,7 +45,7 @@ class SectionType(ModelMetaclass):
 
 
 def _explain_position(section: type[BaseModel], value: Any) -> str:
-    """What to write instead of `section(value)`."""
+    """The error for `section(value)`, with what to write instead."""
 
     def takes(name: str) -> bool:
         try:
@@ -58,17 +58,17 @@ def _explain_position(section: type[BaseModel], value: Any) -> str:
         ["**values"] if isinstance(value, dict) else [f"{n}={shown(value)}" for n in section.model_fields if takes(n)]
     )
     accepted = ", ".join(sorted(section.model_fields))
-    return f"{section.__name__} takes keywords{': ' * bool(ways)}{' or '.join(ways)}. Accepted: {accepted}."
+    return f"{section.__name__} takes keyword arguments{': ' * bool(ways)}{' or '.join(ways)}. Accepted: {accepted}."
 
 
 class Section(BaseModel, metaclass=SectionType):
-    """A part of a recipe. Unknown keys are errors; values do not change after loading."""
+    """A part of a recipe. Unknown keys are errors; values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def remedy(cls, key: str, value: Any) -> str:
-        """A sentence, after a space, on what to write in place of a value of `key` that is no section; "" for none."""
+        """A sentence, after a space, on what to write for a value of `key` that is not a section; "" for none."""
         return ""
 
     @model_validator(mode="after")
@@ -81,10 +81,15 @@ class Section(BaseModel, metaclass=SectionType):
 
 
 def field(default: Any, description: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
-    """A key of a section, with all that `docs/configuration.md` and the command line say of it.
+    """Declare a key of a section, with everything that `docs/configuration.md` and the command line show of it.
 
-    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; the unit of a path
-    is one of `PATH_UNITS`. `paper` is where it comes from, `panel` the heading that a command shows its option under.
+    Args:
+        default: Default value.
+        description: A noun phrase or an imperative, as sentences.
+        unit: Unit of a number (tokens, updates, epochs); for a path, one of `PATH_UNITS`.
+        paper: The source of the method.
+        panel: Heading under which commands list the option.
+        limits: Bounds for `pydantic.Field`, e.g. `ge=1`.
     """
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
@@ -92,14 +97,14 @@ def field(default: Any, description: str, *, unit: str = "", paper: str = "", pa
 
 
 def inherit_field(section: type[Section], name: str, default: Any) -> Any:
-    """A key that a section takes over from the one it extends, with another default."""
+    """Copy a key from the section that is extended, with another default."""
     field = copy(section.model_fields[name])
     field.default = default
     return field
 
 
 def without_folders(section: SectionT) -> SectionT:
-    """The same section with files and directories reduced to their names: the folders are those of one machine."""
+    """The same section with paths reduced to file names, since folders differ between machines."""
     changed: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         value, about = getattr(section, name), field.json_schema_extra
@@ -113,7 +118,7 @@ def without_folders(section: SectionT) -> SectionT:
 
 
 def bool_or_literal(*words: str) -> WrapValidator:
-    """For `bool | Literal[...]`: one error where pydantic would give one for each of the two."""
+    """Validator for `bool | Literal[...]` with a single error; pydantic would report one for each of the two."""
 
     def check(value: Any, accept: ValidatorFunctionWrapHandler) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""YAML in which `no`, `007` and `1e3` are text where text is wanted: the types of YAML 1.2, and what was written."""
+"""YAML with the types of version 1.2, in which `no`, `007` and `1e3` are text where text is expected."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from seq2seq.config.schema import nested_section
 
 @dataclass(frozen=True)
 class Unquoted:
-    """A null, a truth value or a number without quotes: its value, and the text that was written."""
+    """An unquoted null, boolean or number: its value, and the text as written."""
 
     value: Any
     text: str
@@ -22,7 +22,7 @@ class Unquoted:
         return repr(self.value)
 
 
-# Of YAML 1.1, where a truth value is wanted.
+# Booleans of YAML 1.1, accepted where a boolean is expected.
 WORDS_FOR_TRUTH = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 
 
@@ -35,7 +35,7 @@ def _integer(text: str) -> int:
     return int(text[2:], bases[text[:2]]) if text[:2] in bases else int(text)
 
 
-# By YAML's names: values, patterns and first characters. https://yaml.org/spec/1.2.2, section 10.3.2
+# Conversions, patterns and first characters, by YAML's names of the types. https://yaml.org/spec/1.2.2, section 10.3.2
 CORE_TYPES: dict[str, tuple[Callable[[str], Any], str, list[str]]] = {
     "null": (lambda text: None, "~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (_truth, "true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -49,10 +49,10 @@ CORE_TYPES: dict[str, tuple[Callable[[str], Any], str, list[str]]] = {
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML follows YAML 1.1, in which `no`, `on` and `y` are truth values, 1:30 is 90 and 2024-01-01 is a date."""
+    """Loader for YAML 1.2. PyYAML follows 1.1, in which `no` and `on` are booleans, 1:30 is 90, 2024-01-01 a date."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A key is always text."""
+        """Construct a dict whose keys are always text."""
         values = super().construct_mapping(node, deep)
         return {key.text if isinstance(key, Unquoted) else key: value for key, value in values.items()}
 
@@ -66,29 +66,29 @@ for _name, (_, _pattern, _first) in CORE_TYPES.items():
     _tag = f"tag:yaml.org,2002:{_name}"
     _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
     _Loader.add_constructor(_tag, _Loader.construct_unquoted)
-# A key that is not part of version 1.2, and that PyYAML merges all the same.
+# The merge key is not part of version 1.2, but PyYAML supports it.
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<\Z"), ["<"])
 _Loader.add_constructor("tag:yaml.org,2002:merge", lambda loader, node: str(node.value))
 
 
 def load_yaml(text: str | bytes) -> Any:
-    """Lists, dicts, text and `Unquoted` values; no tag makes another object.
+    """Parse YAML into lists, dicts, text and `Unquoted` values; tags cannot construct other objects.
 
     Raises:
-        yaml.YAMLError: It is not YAML, or it is nested too deeply.
+        yaml.YAMLError: The text is not YAML, or it is nested too deeply.
     """
     try:
         return yaml.load(text, _Loader)
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply.") from None
-    except (ValueError, KeyError, AttributeError) as error:  # of PyYAML's own, or of an integer of thousands of digits
+    except (ValueError, KeyError, AttributeError) as error:  # raised by PyYAML, or by an integer of thousands of digits
         raise yaml.YAMLError(str(error)) from None
 
 
 def fit_types(value: Any, annotation: Any) -> Any:
-    """What `load_yaml` gave, for an annotation: an `Unquoted` value as its text where text is wanted.
+    """Resolve the `Unquoted` values of `load_yaml` for an annotation: to their text where text is expected.
 
-    What the annotation does not have is left as it is, so that aliases of aliases are not followed.
+    Values that the annotation does not describe stay as they are, so aliases of aliases are not followed.
     """
     kinds = _alternatives(annotation)
     fitted = value
@@ -106,7 +106,7 @@ def fit_types(value: Any, annotation: Any) -> Any:
 
 
 def _values_of(kinds: list[Any]) -> Callable[[Any], Any] | None:
-    """The annotation of the value at a key of a dict, or of a section; None for neither."""
+    """A function from a key of a dict or section to the annotation of its value; None for other kinds."""
     item = next((get_args(kind)[1] for kind in kinds if get_origin(kind) is dict), None)
     if item is not None:
         return lambda name: item
@@ -118,7 +118,7 @@ def _values_of(kinds: list[Any]) -> Callable[[Any], Any] | None:
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """The members of a union, or the annotation alone."""
+    """The members of a union, or the annotation itself."""
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

@@ -1,1 +1,1 @@
-"""What a model computes on: devices, replicas, determinism and memory."""
+"""Devices, replicas, determinism and memory."""

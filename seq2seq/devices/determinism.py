@@ -1,6 +1,6 @@
-"""The same bits each time: TensorFlow's deterministic operations, and what cuBLAS and cuDNN need for it.
+"""Deterministic computation: TensorFlow's deterministic operations, and the settings of cuBLAS and cuDNN.
 
-Importing this imports no TensorFlow, so that `reserve_cublas_workspace` can be called before.
+This module does not import TensorFlow, so that `reserve_cublas_workspace` can be called first.
 """
 
 import os
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from seq2seq.devices.device import Device
 
 CUBLAS_WORKSPACE_ENV = "CUBLAS_WORKSPACE_CONFIG"
-# The two of NVIDIA's documentation: 8 buffers of 4 MiB, or of 16 KiB; the first is faster.
+# The two values in NVIDIA's documentation: 8 buffers of 4 MiB, or of 16 KiB; the first is faster.
 WORKSPACE_VALUES = (":4096:8", ":16:8")
-# Scattering is deterministic where no place comes twice, as in all of ours. TensorFlow cannot know that, and would
-# scatter on the host: of the output layer's gradient, all probabilities of a batch there and back.
+# Scattering to distinct indices, as in all of our operations, is deterministic. TensorFlow cannot know that, and would
+# scatter on the host: for the output layer's gradient, it would copy all probabilities of a batch there and back.
 SCATTER_DETERMINISM_ENV = "TF_DISABLE_SCATTER_OP_DETERMINISM"
 
 
 def reserve_cublas_workspace() -> None:
-    """Ask for workspaces of fixed size, which make cuBLAS and cuDNN's recurrent layers deterministic.
+    """Request workspaces of fixed size, which make cuBLAS and cuDNN's recurrent layers deterministic.
 
-    They read the variable when they start, with TensorFlow's first operation on a GPU. So this does nothing where
-    TensorFlow has started: `enable_determinism` then says that it is too late.
+    The libraries read the environment variable when they start, with TensorFlow's first operation on a GPU. After that,
+    this function does nothing, and `enable_determinism` reports that it is too late.
 
     Source: cuBLAS documentation, "Results reproducibility"; cuDNN release notes, known issues of recurrent layers.
     """
@@ -33,12 +33,12 @@ def reserve_cublas_workspace() -> None:
 
 
 def enable_determinism(device: "Device") -> None:
-    """Make TensorFlow's operations deterministic, for the rest of the process: it has no way to turn that off.
+    """Make TensorFlow's operations deterministic for the rest of the process; this cannot be undone.
 
-    It is meant for one device. What NCCL adds up over several GPUs is not covered.
+    It covers a single device, not the sums that NCCL computes over several GPUs.
 
     Raises:
-        TrainingError: The device is a GPU, and its libraries started, or would start, without
+        TrainingError: The device is a GPU whose libraries started, or would start, without
             `reserve_cublas_workspace`.
     """
     import tensorflow as tf
@@ -47,8 +47,8 @@ def enable_determinism(device: "Device") -> None:
     if device.is_gpu and found not in WORKSPACE_VALUES:
         how = "is not set, and TensorFlow has started" if found is None else f"is {found!r}"
         raise TrainingError(
-            f"training.deterministic is true, and the environment variable {CUBLAS_WORKSPACE_ENV} {how}: on "
-            f"{device.name} recurrent layers may compute other bits each time. Start the process with "
+            f"training.deterministic is true, but the environment variable {CUBLAS_WORKSPACE_ENV} {how}: on "
+            f"{device.name}, results of recurrent layers may differ from run to run. Start the process with "
             f"{CUBLAS_WORKSPACE_ENV}={WORKSPACE_VALUES[0]}."
         )
     if device.is_gpu:

@@ -1,4 +1,4 @@
-"""Which device TensorFlow computes on, set up before its first operation, in which precision, and how much at once."""
+"""The device that TensorFlow uses: its selection before the first operation, its precision, and its batch sizes."""
 
 import warnings
 from contextlib import suppress
@@ -15,16 +15,17 @@ from seq2seq.errors import ConfigError, Seq2SeqWarning
 
 
 class DeviceWarning(Seq2SeqWarning):
-    """A GPU is there and is not used."""
+    """A GPU exists but is not used."""
 
 
 class Device(NamedTuple):
     """A device.
 
-    name        for people
-    precision   what `auto` means on it
-    is_gpu      whether it is a GPU
-    capability  its compute capability, such as (9, 0); (0, 0) for a CPU
+    Attributes:
+        name: Name for display.
+        precision: The precision that `auto` selects on it.
+        is_gpu: Whether it is a GPU.
+        capability: Compute capability, e.g. (9, 0); (0, 0) for a CPU.
     """
 
     name: str
@@ -34,12 +35,13 @@ class Device(NamedTuple):
 
 
 class Defaults(NamedTuple):
-    """What null stands for on a kind of device.
+    """Values that null stands for on a kind of device.
 
-    batch_tokens   `batching.max_tokens`: real tokens of a training batch, of all replicas together
-    search_batch_tokens  `search.batch_tokens`: padded source tokens times hypotheses of a search
-    search_logits  hypotheses times vocabulary of a search; None: no limit besides `search_batch_tokens`
-    deterministic  `training.deterministic`
+    Attributes:
+        batch_tokens: `batching.max_tokens`: tokens without padding per training batch, of all replicas together.
+        search_batch_tokens: `search.batch_tokens`: padded source tokens times hypotheses of a search.
+        search_logits: Hypotheses times vocabulary of a search; None: no limit besides `search_batch_tokens`.
+        deterministic: `training.deterministic`.
     """
 
     batch_tokens: int
@@ -48,15 +50,15 @@ class Defaults(NamedTuple):
     deterministic: bool
 
 
-# Memory that a search may count on, in bytes. TensorFlow has no public way to ask how much a GPU has, so this is the
-# 16 GiB of the smaller ones for training, as a T4.
+# Memory that a search can expect, in bytes. TensorFlow has no public way to query the memory of a GPU, so this is the
+# 16 GiB of smaller ones for training, such as a T4.
 ASSUMED_GPU_MEMORY = 16 * 2**30
-# float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
-# log-probabilities, scores, and what they are made from.
+# float32 tensors of hypotheses times vocabulary that exist at the same time in a step of a search: logits,
+# log-probabilities, scores, and intermediate results.
 LOGIT_COPIES = 5
 
-# Products of 1,000 rows keep a CPU busy. On a GPU the time of an update, or of a step of a search, is mostly that of
-# starting its operations, whatever their size. Other memory grows with a search too, so a quarter is for the logits.
+# Products of 1,000 rows keep a CPU busy. On a GPU, the time of an update, or of a step of a search, is mostly spent on
+# launching operations, regardless of their size. A search needs other memory as well, so a quarter is for the logits.
 CPU_DEFAULTS = Defaults(batch_tokens=1_000, search_batch_tokens=16_000, search_logits=None, deterministic=True)
 GPU_DEFAULTS = Defaults(
     batch_tokens=8_000,
@@ -68,13 +70,13 @@ GPU_DEFAULTS = Defaults(
 
 @cache
 def set_up_device() -> Device:
-    """Choose the first GPU that can compute, or else the CPU; of all of them, memory then grows as it is needed.
+    """Select the first GPU that works, or else the CPU, and let GPU memory grow as needed.
 
-    Looks once a process, and must do so before TensorFlow's first operation. A GPU fails where one small operation on
-    it does (`gpu_trial.run_trial`), and is hidden from TensorFlow.
+    The selection is made once per process, and must precede TensorFlow's first operation. A GPU on which a small
+    operation fails (`gpu_trial.run_trial`) is hidden from TensorFlow.
 
-    Warns (`DeviceWarning`) when a GPU fails, or when there is an NVIDIA driver and TensorFlow finds no GPU, with the
-    reason and the remedy; not when CUDA_VISIBLE_DEVICES hides it.
+    A `DeviceWarning` gives the reason and the remedy if a GPU fails, or if there is an NVIDIA driver but TensorFlow
+    finds no GPU. There is no warning if CUDA_VISIBLE_DEVICES hides all GPUs.
 
     Raises:
         ForkError: See `check_process`.
@@ -88,7 +90,7 @@ def set_up_device() -> Device:
     ):
         cause, remedy = gpu_trial.diagnose_missing_gpu()
         warnings.warn(
-            f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
+            f"the device is the CPU: there is an NVIDIA driver, but TensorFlow finds no GPU: {cause}. {remedy}. Or set "
             f"{gpu_trial.VISIBLE_DEVICES}=-1 to use the CPU without this warning.",
             DeviceWarning,
             stacklevel=1,
@@ -96,7 +98,7 @@ def set_up_device() -> Device:
     if not gpus:
         return Device("CPU", "float32", is_gpu=False)
     for gpu in gpus:
-        with suppress(RuntimeError):  # TensorFlow has started already: growth is whatever it was then
+        with suppress(RuntimeError):  # TensorFlow has started already, and the setting cannot change
             tf.config.experimental.set_memory_growth(gpu, True)
     details = tf.config.experimental.get_device_details(gpus[0])
     capability = tuple(details.get("compute_capability", (0, 0)))
@@ -104,18 +106,18 @@ def set_up_device() -> Device:
 
 
 def runs_on_gpu() -> bool:
-    """Whether TensorFlow computes on a GPU. Starts it, unless it has started; a hidden GPU does not count."""
+    """Whether TensorFlow computes on a GPU; hidden ones do not count. Initialises TensorFlow's devices."""
     return bool(tf.config.list_logical_devices("GPU"))
 
 
 def set_tf32(precision: Precision) -> None:
-    """Turn TF32 products on, or off for `float32`; for the whole process, until the next call.
+    """Turn TF32 products off for `float32`, and on for other precisions, in the whole process until the next call.
 
-    To be called before whatever a model of this precision computes, since another model may have run meanwhile.
-    cuDNN takes the setting when a traced graph runs at a size for the first time, cuBLAS at each product.
+    Call this before each computation of a model of this precision, since another model may have run in between. cuDNN
+    reads the setting when a traced graph first runs at a given size, cuBLAS at each product.
 
     Raises:
-        ConfigError: There is no such precision; or `tf32` is asked for where there are no such products.
+        ConfigError: The precision is unknown; or it is `tf32`, and the device does not support it.
         ForkError: See `check_process`.
     """
     check_process()
@@ -132,32 +134,32 @@ def set_tf32(precision: Precision) -> None:
 
 
 def device_defaults(device: Device) -> Defaults:
-    """What suits a device."""
+    """The default values for a device."""
     return GPU_DEFAULTS if device.is_gpu else CPU_DEFAULTS
 
 
 def search_batch_limits(options: SearchOptions, vocabulary_size: int, device: Device) -> tuple[int, int]:
-    """How much a search does at once: as much as `options.batch_tokens` say, or else as suits the device.
+    """The maximum size of a search batch: `options.batch_tokens`, or else the default of the device.
 
-    Every hypothesis has `vocabulary_size` logits, one for each target token, at each step.
+    Every hypothesis has `vocabulary_size` logits at each step, one per target token.
 
     Returns:
         Padded source tokens times hypotheses; and hypotheses of all sentences together.
     """
     if options.batch_tokens is not None:
-        return options.batch_tokens, options.batch_tokens  # each hypothesis has a token or more
+        return options.batch_tokens, options.batch_tokens  # each hypothesis has at least one token
     tokens, logits = device_defaults(device).search_batch_tokens, device_defaults(device).search_logits
     return tokens, tokens if logits is None else logits // vocabulary_size
 
 
 def _those_that_compute(gpus: list[Any]) -> list[Any]:
-    """GPUs without those that fail, which are hidden; a success is remembered and not tried again."""
+    """The GPUs that work; the others are hidden from TensorFlow. A success is cached and not tried again."""
     names = [_name(gpu) for gpu in gpus]
     if gpu_trial.load_cached_trial(names) is not None:
         return gpus
     try:
         trial = gpu_trial.run_trial()
-    except OSError:  # nothing is known then
+    except OSError:  # no process can be started, so nothing is known
         return gpus
     failures = {gpu: failure for gpu in gpus if (failure := trial.failure(gpu.name))}
     if not failures:
@@ -168,7 +170,7 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
     try:
         tf.config.set_visible_devices(left, "GPU")
     except RuntimeError:
-        left, used = gpus, "cannot be hidden any more, since TensorFlow has started"
+        left, used = gpus, "can no longer be hidden, since TensorFlow has started"
     else:
         used = "is not used" if left else "is not used, and the device is the CPU"
     for gpu, failure in failures.items():

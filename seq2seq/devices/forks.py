@@ -1,4 +1,4 @@
-"""TensorFlow and forks: its threads, once it has started, do not live on in a child, which would wait for them."""
+"""Detection of forks after TensorFlow has started: its threads do not exist in the child, which would hang."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ _forked_too_late = False
 
 
 def tensorflow_has_started() -> bool:
-    """Whether its devices are set up. There is no function to ask; but the number of threads is fixed from then on."""
+    """Whether TensorFlow's devices are initialised: from then on, its number of threads cannot change."""
     if "tensorflow" not in sys.modules:
         return False
     import tensorflow as tf
@@ -24,15 +24,15 @@ def tensorflow_has_started() -> bool:
 
 
 def check_process() -> None:
-    """See that TensorFlow can compute in this process.
+    """Check that TensorFlow can compute in this process.
 
     Raises:
         ForkError: The process was forked from one in which TensorFlow had started.
     """
     if _forked_too_late:
         raise ForkError(
-            f"process {os.getpid()} was forked after TensorFlow had started, and TensorFlow would never answer in it. "
-            "Start processes by spawn, as by multiprocessing.get_context('spawn'), and load the model in each; or use "
+            f"process {os.getpid()} was forked after TensorFlow had started, and TensorFlow would hang in it. Spawn "
+            "processes instead, e.g. with multiprocessing.get_context('spawn'), and load the model in each; or use "
             "threads, which may share a translator."
         )
 

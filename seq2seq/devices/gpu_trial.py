@@ -1,4 +1,4 @@
-"""Whether GPUs compute, and if not, why: a short child process tries them before TensorFlow starts in this one."""
+"""Trial of the GPUs in a short child process before TensorFlow starts in this one, with the cause of a failure."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 DRIVER_FILE = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
-HIDING_VALUES = ("", "none", "void", "nodevfiles")  # values of it, as those who start containers and jobs write them
-CACHE_SECONDS = 86_400.0  # seconds for which it is known why there is no GPU: somebody may mend it
-TIMEOUT = 180.0  # seconds; a driver that must compile every kernel first takes minutes
+HIDING_VALUES = ("", "none", "void", "nodevfiles")  # values of VISIBLE_DEVICES that containers and schedulers set
+CACHE_SECONDS = 86_400.0  # seconds for which the cause of a missing GPU is cached, since it may be fixed
+TIMEOUT = 180.0  # seconds; a driver that must first compile every kernel takes minutes
 RESULT_PREFIX = "gpu-trial:"
-# A GPU without machine code in TensorFlow's wheel fails at its first operation, and one with other cuDNN libraries at
-# its first recurrence. An error of the one before does not stop the next.
+# A GPU without machine code in TensorFlow's wheel fails at the first operation, and one with incompatible cuDNN
+# libraries at the first recurrence. All GPUs are tried, even after an error.
 SCRIPT = f"""
 import json
 import tensorflow as tf
@@ -54,11 +54,11 @@ for number, gpu in enumerate(gpus):
 INSTALL_HINT = "Install TensorFlow's CUDA libraries: pip install -c constraints.txt '.[gpu]'"
 UPDATE_HINT = "Update the NVIDIA driver"
 CONTAINER_HINT = (
-    "See what nvidia-smi says; a container needs the driver's libraries passed in, as by docker run --gpus all"
+    "Check the output of nvidia-smi; a container needs the driver's libraries, e.g. through docker run --gpus all"
 )
-UNKNOWN_HINT = "See what nvidia-smi says, and what python -c 'import tensorflow as tf; tf.ones([2]) + 1' prints"
+UNKNOWN_HINT = "Check the output of nvidia-smi, and of python -c 'import tensorflow as tf; tf.ones([2]) + 1'"
 OTHER_GPU_HINT = f"Choose another GPU with {VISIBLE_DEVICES}, or install a TensorFlow that was built for this one"
-# What TensorFlow writes, what it means, and what to do; the first that fits decides.
+# Patterns of TensorFlow's messages, their causes, and remedies; the first match counts.
 CAUSES = (
     (r"Cannot dlopen some GPU libraries", "CUDA libraries are missing", INSTALL_HINT),
     (
@@ -79,18 +79,19 @@ CAUSES = (
     (r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device", "the driver finds no GPU", CONTAINER_HINT),
 )
 MISSING_LIBRARY = re.compile(r"dynamic library '([^']+)'")
-# Level, time, thread, and source file of a log line.
+# Level, time, thread and source file at the start of a log line.
 LOG_PREFIX = re.compile(r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *")
-# Another process may hold the memory at this moment: that says nothing about the GPU.
+# Another process may be using the memory; the GPU itself does not fail.
 MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
 
 
 class TrialResult(NamedTuple):
-    """What a trial found.
+    """Result of a trial.
 
-    errors       of each GPU that was tried, by the name of its physical device; "" where it computed
-    log          what TensorFlow wrote to stderr
-    exit_reason  how the process ended before it was through with all GPUs; "" if it was
+    Attributes:
+        errors: The error of each GPU that was tried, by the name of its physical device; "" if it worked.
+        log: TensorFlow's messages on stderr.
+        exit_reason: How the process ended before all GPUs were tried; "" if it completed.
     """
 
     errors: dict[str, str]
@@ -98,29 +99,29 @@ class TrialResult(NamedTuple):
     exit_reason: str = ""
 
     def failure(self, name: str) -> str:
-        """Why a GPU failed; "" if it did not, or if all that it lacked was memory."""
+        """The failure of a GPU; "" if it worked, or if it only lacked memory."""
         error = self.errors.get(name, self.exit_reason or "the trial did not find it")
         return "" if MEMORY_FULL.search(error) else error
 
     @property
     def passed(self) -> bool:
-        """Whether every GPU that was tried computed."""
+        """Whether every GPU worked."""
         return not self.exit_reason and not any(self.errors.values())
 
 
 def run_trial(timeout: float = TIMEOUT) -> TrialResult:
-    """Try a product and a cuDNN recurrence, forwards and backwards, on each GPU, in a process of their own.
+    """Run a matrix product and a cuDNN recurrence, forwards and backwards, on each GPU, in a child process.
 
-    TensorFlow cannot give up a GPU once it has started on it, and some failures end the process. The child also tells
-    why there is no GPU: TensorFlow reads its log level when it is loaded, and in this process it writes little.
+    TensorFlow cannot release a GPU once it has started on it, and some failures end the process. The child's log also
+    tells why no GPU is found: TensorFlow reads its log level when it is loaded, and this process logs little.
 
     Args:
-        timeout: Seconds until a child that has not ended counts as failed.
+        timeout: Seconds after which a child that is still running counts as failed.
 
     Raises:
         OSError: No process can be started.
     """
-    # -P: nothing is imported from the folder that the user is in.
+    # -P: import nothing from the working directory.
     command, environment = [sys.executable, "-P", "-c", SCRIPT], os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
     ended = ""
     try:
@@ -140,14 +141,14 @@ def run_trial(timeout: float = TIMEOUT) -> TrialResult:
 
 
 def explain_failure(error: str, log: str) -> tuple[str, str]:
-    """The cause of a failure and its remedy, from a GPU's error ("" if there was none) and TensorFlow's lines."""
+    """The cause of a failure and its remedy, from a GPU's error ("" if there was none) and TensorFlow's log."""
     for pattern, cause, remedy in CAUSES:
         if re.search(pattern, f"{error}\n{log}"):
             missing = ", ".join(dict.fromkeys(MISSING_LIBRARY.findall(log))) if remedy == INSTALL_HINT else ""
             return f"{cause} ({missing})" if missing else cause, remedy
     told = _telling_line(log)
     cause = "; ".join(part for part in (_shortened(error), told if told not in error else "") if part)
-    return cause or "TensorFlow does not say why", UNKNOWN_HINT
+    return cause or "TensorFlow gives no reason", UNKNOWN_HINT
 
 
 def _telling_line(log: str) -> str:
@@ -163,14 +164,14 @@ def _shortened(text: str, most: int = 200) -> str:
 
 
 def is_gpu_hidden() -> bool:
-    """Whether CUDA_VISIBLE_DEVICES says that no GPU is to be seen."""
+    """Whether CUDA_VISIBLE_DEVICES hides all GPUs."""
     value = os.environ.get(VISIBLE_DEVICES)
     return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDING_VALUES)
 
 
 def load_cached_trial(names: Sequence[str], seconds: float = math.inf) -> str | None:
-    """What was found of these GPUs under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES, not longer ago."""
-    with suppress(OSError, RuntimeError):  # the latter where nobody knows the user's home
+    """The cached result for these GPUs, TensorFlow, driver and CUDA_VISIBLE_DEVICES; None if missing or too old."""
+    with suppress(OSError, RuntimeError):  # the latter if the home directory is unknown
         path = _record(names)
         if time.time() - path.stat().st_mtime < seconds:
             return path.read_text(encoding="utf-8")
@@ -178,7 +179,7 @@ def load_cached_trial(names: Sequence[str], seconds: float = math.inf) -> str | 
 
 
 def cache_trial(names: Sequence[str], found: str) -> None:
-    """Spare later processes the trial of these GPUs; where the cache cannot be written, they try again."""
+    """Cache the result for these GPUs, so that later processes need no trial; ignored if the cache is not writable."""
     with suppress(OSError, RuntimeError):
         path = _record(names)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +187,7 @@ def cache_trial(names: Sequence[str], found: str) -> None:
 
 
 def diagnose_missing_gpu() -> tuple[str, str]:
-    """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once a day."""
+    """The cause and the remedy if TensorFlow finds no GPU although there is a driver; determined once a day."""
     if (log := load_cached_trial([], CACHE_SECONDS)) is not None:
         return explain_failure("", log)
     try:
@@ -199,15 +200,15 @@ def diagnose_missing_gpu() -> tuple[str, str]:
 
 
 def _record(names: Sequence[str]) -> Path:
-    """The file in the user's cache that says how a trial ended; named by all that its result depends on."""
+    """The file with the result of a trial in the user's cache, named by a hash of everything the result depends on."""
     tensorflow = driver = ""
     with suppress(OSError):
         driver = DRIVER_FILE.read_text(encoding="utf-8", errors="replace")
-    with suppress(PackageNotFoundError):  # a build of another name
+    with suppress(PackageNotFoundError):  # a build with another name
         tensorflow = version("tensorflow")
     facts = [tensorflow, driver, list(names), *map(os.environ.get, (VISIBLE_DEVICES, "LD_LIBRARY_PATH")), SCRIPT]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not cache.is_absolute():  # which the XDG specification asks for
+    if not cache.is_absolute():  # the XDG specification requires an absolute path
         cache = Path("~/.cache").expanduser()
     return cache / "seq2seq" / f"gpu-trial-{digest[:16]}"

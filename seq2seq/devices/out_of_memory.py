@@ -1,4 +1,4 @@
-"""Lack of memory: the errors that it comes as, and batches that get smaller when they do not fit."""
+"""Out-of-memory errors: their detection, and batches that are split when they do not fit."""
 
 import math
 import re
@@ -12,26 +12,27 @@ from seq2seq.errors import OutOfMemoryError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Texts of errors of several types that mean lack of memory; the last, that a copy to the GPU had no room there.
+# Texts of errors of several types that mean lack of memory; the last one means that a copy did not fit on the GPU.
 MEMORY_TEXT = re.compile(
     r"(?i)oom when allocating|out of memory|failed to allocate|cuda_error_out_of_memory"
     r"|(cudnn|cublas)_status_alloc_failed|dst tensor is not initialized"
 )
-# Texts that mean it as a rule: cuDNN's recurrent layers allocate within one call and give one answer to any failure,
-# and the handles of cuDNN and cuBLAS are made at the first operation that needs them.
+# Texts that usually mean lack of memory: cuDNN's recurrent layers allocate within one call and report every failure in
+# the same way, and the handles of cuDNN and cuBLAS are created at the first operation that needs them.
 LIKELY_MEMORY_TEXT = re.compile(
     r"(?i)dornn|(cudnn|cublas)_status_(not_initialized|execution_failed)|cudnn_status_internal_error"
 )
-# Other resources that a ResourceExhaustedError is about.
+# Other resources that a ResourceExhaustedError may be about.
 OTHER_TEXT = re.compile(r"(?i)no space left on device|quota exceeded|too many open files|message larger than max")
-MAX_ERROR_CHARACTERS = 200  # characters of an error
+MAX_ERROR_CHARACTERS = 200
 
 
 def describe_out_of_memory(error: BaseException) -> str | None:
-    """How to begin a sentence about an error that is, or very likely is, lack of memory; None for any other.
+    """Describe an error that is, or very likely is, caused by lack of memory.
 
     Returns:
-        `out of memory`, or `probably out of memory (...)` with the line of TensorFlow's that it was told by.
+        The beginning of a sentence: `out of memory`, or `probably out of memory (...)` with the line of TensorFlow's
+        message that suggests it; None for any other error.
     """
     if isinstance(error, MemoryError):
         return "out of memory"
@@ -42,19 +43,19 @@ def describe_out_of_memory(error: BaseException) -> str | None:
         return None if OTHER_TEXT.search(text) else "out of memory"
     if MEMORY_TEXT.search(text):
         return "out of memory"
-    for line in text.splitlines():  # the first one may be about the graph
+    for line in text.splitlines():  # the first line may be about the graph
         if LIKELY_MEMORY_TEXT.search(line):
             return f"probably out of memory ({type(error).__name__}: {line.strip()[:MAX_ERROR_CHARACTERS]})"
     return None
 
 
 class BatchSplitter:
-    """Batches in parts that fit into memory, as far as that is known from those that did not.
+    """A splitter of batches into parts that fit into memory; it learns the limit from parts that did not.
 
-    Every item of a batch is computed independently of the others, so the parts give what the whole would.
+    The items of a batch are computed independently, so the results do not depend on the split.
 
-    max_size    size above which a batch is divided before it is tried, in the unit of those who use it; no limit at
-                first
+    Attributes:
+        max_size: Size above which a batch is split before it is tried, in the unit of the caller; initially no limit.
     """
 
     def __init__(self) -> None:
@@ -73,13 +74,14 @@ class BatchSplitter:
 
         Args:
             batch: At least one item.
-            compute: Gives the result of some items.
-            size: How much memory some items take, in any unit.
-            explain: What to say of items, given what `describe_out_of_memory` said.
-            on_warning: Called with `explain` of the first batch that does not fit, and of no later one.
+            compute: Function that computes the result for some items.
+            size: Function that estimates the memory for some items, in any unit.
+            explain: Function that returns a message, given the items and the result of `describe_out_of_memory`.
+            on_warning: Called with the message of `explain` for the first batch that does not fit, but for no later
+                one.
 
         Raises:
-            OutOfMemoryError: One item alone does not fit; says `explain` of it.
+            OutOfMemoryError: A single item does not fit; the message is that of `explain`.
         """
         waiting = [batch]
         while waiting:
@@ -98,6 +100,6 @@ class BatchSplitter:
                 else:
                     yield part, result
                     continue
-            # Only here, where nothing holds the error any more: its traceback keeps alive what was computed.
+            # Not in the handler above: the traceback of the error keeps the computed tensors alive.
             half = len(part) // 2
             waiting += [part[half:], part[:half]]

@@ -1,4 +1,4 @@
-"""Copies of a trained model for those who only use it, in one of several formats."""
+"""Copies of a trained model for use without training files, in one of several formats."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Copies of a trained model for use elsewhere, in one of several formats."""
+"""Export of a trained model for use elsewhere, in one of several formats."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -35,12 +35,13 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Export:
-    """A model to copy, and how.
+    """A model to copy, with options.
 
-    model       directory of the model
-    contents    its contents, without folders of the machine that it was trained on
-    model_only  whether to omit shortlist and 8-bit decoder
-    licence     licence for the model card; None: unknown
+    Attributes:
+        model: Directory of the model.
+        contents: Its contents, without folders of the machine that it was trained on.
+        model_only: Whether to omit the shortlist and the 8-bit decoder.
+        licence: Licence for the model card; None: unknown.
     """
 
     model: Path
@@ -61,11 +62,11 @@ def export_model(
     evaluations: Sequence[str | Path] = (),
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
-    """Copy the files that a trained model needs for use, not those of training, and write a model card, `README.md`.
+    """Copy a trained model without the files of training, and write a model card, `README.md`.
 
     The format `directory` is a model directory: `Translator.load` and all commands read it, and it translates exactly
-    like the original. Paths in recipe and metadata lose their folders. If the model is being trained, its last
-    delivered state is copied. TensorFlow is not needed.
+    like the original. Paths in the recipe and the metadata are reduced to file names. If the model is being trained,
+    the best state so far is copied. TensorFlow is not needed.
 
     Args:
         model: Model directory.
@@ -76,9 +77,9 @@ def export_model(
         model_only: Omit the shortlist and the 8-bit decoder, if there are any.
         licence: Licence of the copy, for the model card, e.g. `cc-by-4.0`; None: unknown.
         evaluations: Files with the output of `seq2seq evaluate --json`: scores of this model on other text, for the
-            card and `metadata.json`, under the file's name without its extension.
-        on_warning: Called with a message about anything that the copy lacks or reveals of the machine; by default a
-            `UserWarning`.
+            card and for `metadata.json`, where each has the name of its file without the extension.
+        on_warning: Called with a message about anything that is missing from the copy, or that it reveals about the
+            machine; by default a `UserWarning`.
 
     Returns:
         `output`.
@@ -92,18 +93,19 @@ def export_model(
     """
     model, output = find_model(model), Path(output)
     if model.exists() and output.exists() and output.samefile(model):
-        raise ModelDirectoryError(f"{output}: is the model itself. Give another directory for the copy.")
+        raise ModelDirectoryError(f"{output}: is the model to copy. Give another directory for the copy.")
     contents = read_contents(model)
-    while read_metadata(model) != contents.metadata:  # a run has just delivered another state
+    while read_metadata(model) != contents.metadata:  # a run has just written another state
         contents = read_contents(model)
     for path in _named_files(contents.tokenizers):
-        on_warning(f"a tokenizer of {model}, made elsewhere, contains the path of a file, and so will the copy: {path}")
+        on_warning(f"a tokenizer of {model}, made elsewhere, contains the path of a file, which the copy keeps: {path}")
     config = without_folders(contents.config)
     search = contents.config.search
     if isinstance(search, SearchOptions) and search.language_model is not None:
         on_warning(
-            f"{model}: its recipe translates with the language model {search.language_model}, which is another "
-            "directory: the copy translates without it. Export it, too, and translate with --language-model."
+            f"{model}: its recipe translates with the language model {search.language_model}, which is in another "
+            "directory and not copied: the copy translates without it. To use it, export the language model as well, "
+            "and translate with --language-model."
         )
         alone = search.model_dump(exclude={"language_model", "language_model_weight"})
         config = config.model_copy(update={"search": SearchOptions(**alone)})
@@ -112,8 +114,8 @@ def export_model(
     if dtype not in (None, stored):
         if not model_only and (model / DECODER_FILE).exists():
             raise ModelDirectoryError(
-                f"{model / DECODER_FILE}: was made from weights in {stored}, and the copy's are in {dtype}. Leave it "
-                f"out with --model-only, and make another one: seq2seq {COMMANDS[DECODER_FILE]} {quote(str(output))}"
+                f"{model / DECODER_FILE}: was made from {stored} weights, but the copy has {dtype} weights. Leave it "
+                f"out with --model-only, then make another one: seq2seq {COMMANDS[DECODER_FILE]} {quote(str(output))}"
             )
         metadata["weights_dtype"] = dtype
     if tests := {Path(file).stem: _read_evaluation(Path(file)) for file in evaluations}:
@@ -130,22 +132,23 @@ def _write_directory(export: Export, output: Path) -> None:
         others = [] if export.model_only else copy_derived_files(export.model, partial)
         needed = [file for file in files_of_search(export.contents.config.search) if not (partial / file).exists()]
         for file in (*others, *needed):
-            what = (
-                "was made from other files than those beside it now" if file in others else "would not be in the copy"
+            what = "was made from other files than those now in the model" if file in others else "is not in the copy"
+            needs = ", but the recipe's search needs it" if file in needed else ""
+            other = "" if file in needed else ", or leave it out with --model-only"
+            raise ModelDirectoryError(
+                f"{export.model / file}: {what}{needs}. {how_to_make(export.model, file)}{other}."
             )
-            why = ", and the recipe's search uses it" if file in needed else ", or leave it out with --model-only"
-            raise ModelDirectoryError(f"{export.model / file}: {what}. {how_to_make(export.model, file)}{why}.")
         card = render_card(output.absolute().name, export.contents.config, inspect_model(partial), export.licence)
         with atomic_write(partial / CARD) as written:
             written.write_text(card, encoding="utf-8")
 
 
-# Functions that write a model in a format, to a path that is free; another format is another entry.
+# Functions that write a model to an unused path, by format.
 FORMATS: dict[ExportFormat, Callable[[Export, Path], None]] = {"directory": _write_directory}
 
 
 def _without_folders(metadata: Mapping[str, Any], config: Config, stripped: Config) -> dict[str, Any]:
-    """Metadata in which corpora have the same names, without folders, as in the recipe."""
+    """Metadata in which the names of corpora have no folders, as in the stripped recipe."""
     if not metadata.get("corpus"):
         return dict(metadata)
     bare: dict[str, str] = {}
@@ -194,7 +197,7 @@ def _read_evaluation(file: Path) -> dict[str, Any]:
 
 
 def _named_files(tokenizers: Tokenizers) -> list[str]:
-    """Paths that SentencePiece wrote into a tokenizer that was trained outside of this project."""
+    """Paths in tokenizers that were trained outside this project, where SentencePiece recorded them."""
     from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
     found: dict[str, None] = {}

@@ -1,6 +1,6 @@
-"""The model card: purpose, use, training data, scores and limitations of a model. Markdown with YAML front matter.
+"""Model cards in Markdown with YAML front matter: purpose, use, training data, scores and limitations of a model.
 
-Source: Mitchell et al. (2019), Model cards for model reporting; the keys of the YAML are those of Hugging Face's hub.
+Source: Mitchell et al. (2019), Model cards for model reporting. The YAML keys are those of the Hugging Face Hub.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,13 @@ BAR = "\\|"  # Markdown ends a cell at an unescaped bar, even in a code span
 
 
 class TaskText(NamedTuple):
-    """Texts of the cards of all models of a task.
+    """Texts in the model cards of a task.
 
-    kind    the hub's name of the task
-    use     Python code that uses the model `name`
-    limits  limitations, where `at_once` and `longest` are what is translated as a whole
+    Attributes:
+        kind: The Hub's name of the task.
+        use: Python code that uses the model `name`.
+        limits: Limitations, in which `at_once` and `longest` stand for the text that is translated as a whole, and
+            `long_lines` for the treatment of longer text.
     """
 
     kind: str
@@ -42,8 +44,8 @@ translator = Translator.load({name!r})
 for translation in translator.translate(["A sentence.", "Another one."]):
     print(translation.text)""",
         (
-            "The model is made for the kind of text that it was trained on. On other text, a translation may read well "
-            "and still be wrong: words are omitted, repeated or invented.",
+            "The model is intended for the kind of text it was trained on. On other text, a translation may read well "
+            "and still be wrong: words may be omitted, repeated or invented.",
             "It translates {at_once} at a time, without further context; a sentence of more than {longest} tokens is "
             "{long_lines}.",
             "Scores are log-probabilities of the search, not probabilities that a translation is correct.",
@@ -58,8 +60,8 @@ generator = TextGenerator.load({name!r})
 print(generator.perplexity(["A sentence.", "Another one."]).per_token)
 print(generator.generate()[0].text)""",
         (
-            "The model is made for the kind of text that it was trained on, and generates what is likely there, not "
-            "what is true.",
+            "The model is intended for the kind of text it was trained on. It generates likely text, which may be "
+            "untrue.",
             "Perplexity per token is comparable only between models with the same tokenizer; per word, between all.",
         ),
     ),
@@ -67,19 +69,17 @@ print(generator.generate()[0].text)""",
 
 
 def render_card(name: str, config: Config, about: Mapping[str, Any], licence: str | None) -> str:
-    """The whole card.
+    """Render the whole card.
 
     Args:
-        name: Name of the model, that of its directory.
-        config: Its recipe.
+        name: Name of the model: that of its directory.
+        config: Recipe of the model.
         about: The result of `inspect_model`.
-        licence: Its licence; None: unknown.
+        licence: Licence of the model; None: unknown.
     """
     about = _with_plain_names(config, about)
     front = yaml.safe_dump(_front_matter(name, config, about, licence), sort_keys=False, allow_unicode=True)
-    commands = config.next_commands(quote(name)).values()
-    uses = (command for command in commands if command.startswith("seq2seq "))
-    shell = "\n".join([f"pip install {DISTRIBUTION_NAME}", *uses])
+    shell = "\n".join([f"pip install {DISTRIBUTION_NAME}", *config.next_commands(quote(name)).values()])
     texts, search = TASK_TEXTS[config.task], config.search
     long_lines = "cut off" if getattr(search, "long_lines", "") == "truncate" else "translated in segments"
     purpose = about["purpose"]
@@ -93,14 +93,14 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
         "Scores": "\n\n".join(_scores(config, about)) or "No scores were measured.",
         "Limitations": "\n".join(f"- {limit}" for limit in limits),
         "Versions": _table(["", "at training"], [[what, one["then"]] for what, one in about["versions"].items()]),
-        "Licence": licence or "Unknown: none was given. The corpora may have conditions of their own.",
+        "Licence": licence or "Unknown: no licence was given. The corpora may have licences of their own.",
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     return f"---\n{front}---\n\n# {name}\n\n{_summary(config)}\n\n{body}\n"
 
 
 def _with_plain_names(config: Config, about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`about` with a name of held-out pairs that says what they are to those who do not know the recipe."""
+    """`about` with a self-explanatory name for held-out pairs, for readers who do not know the recipe."""
     corpus = about["corpus"]
     if config.data is None or not config.data.valid.held_out or "valid" not in corpus:
         return about
@@ -176,11 +176,14 @@ def _model(about: Mapping[str, Any]) -> str:
 
 
 def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
-    """A paragraph for each measurement."""
+    """Yield a paragraph for each measurement."""
     scores = about["scores"]
     if averaged := scores.get("averaged"):
         updates = ", ".join(f"{update:,}" for update in averaged)
-        yield f"The weights are the mean of those after updates {updates}, which scored on the validation corpus:"
+        yield (
+            f"The weights are the mean of those after updates {updates}. Their scores on the validation corpus, before "
+            "averaging:"
+        )
     if rows := [
         [f"{one['update']:,}", f"{one['epoch']}", f"{one.get('valid_loss', one.get('loss')):.3f}", _number(one["bleu"])]
         for one in _validations(scores)
@@ -210,14 +213,14 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _uncertainty(sentences: int | None) -> str:
-    """A sentence about scores of few sentences; "" if they are many, or not known."""
+    """A sentence on the uncertainty of scores from few sentences; "" for many, or an unknown number."""
     if sentences is None or sentences >= SMALL_SET:
         return ""
     return f" Scores of {pluralize(sentences, 'sentence')} are uncertain by several points."
 
 
 def _results(config: Config, about: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Data sets and scores on them, in the hub's terms; none for averaged weights, which were not measured."""
+    """Yield data sets and scores on them, in the Hub's terms; averaged weights have no scores on validation."""
     scores = about["scores"]
     bleu = scores.get("validation", {}).get("bleu")
     if bleu is not None:
@@ -239,7 +242,7 @@ def _validations(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _signature(config: Config, about: Mapping[str, Any]) -> str:
-    """SacreBLEU's signature of the BLEU that training measures."""
+    """The sacreBLEU signature of the BLEU that training measures."""
     tokenizer = bleu_tokenizer(config.languages[1])
     version = about["versions"].get("sacrebleu", {}).get("then", "unknown")
     return f"nrefs:1|case:mixed|eff:no|tok:{tokenizer}|smooth:exp|version:{version}"

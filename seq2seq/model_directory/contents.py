@@ -29,11 +29,12 @@ from seq2seq.storage.files import atomic_folder
 class ModelContents:
     """The contents of a model directory.
 
-    config      recipe
-    tokenizers  tokenizers of source and target
-    weights     arrays by the names of `named_weights`
-    metadata    facts about the weights: at least `precision` and `scores`, see `save_weights`, which also stores them
-                as `weights_dtype` (default: float32); for a model that is written again, all of `metadata.json`
+    Attributes:
+        config: Recipe.
+        tokenizers: Tokenizers of source and target.
+        weights: Arrays by the names of `named_weights`.
+        metadata: Facts about the weights: at least `precision` and `scores`, see `save_weights`, and optionally
+            `weights_dtype` for storage (default: float32); for a model that is written again, all of `metadata.json`.
     """
 
     config: Config
@@ -54,12 +55,12 @@ def read_contents(folder: Path) -> ModelContents:
 
 @contextmanager
 def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]:
-    """Write a model directory, completely or not at all; yield it under another name, to add further files.
+    """Write a model directory atomically; yield it under a temporary name, so that further files can be added.
 
     Raises:
-        ModelDirectoryError: `folder` exists and is not an empty directory; or a weight is too large for the type that
-            they are stored in.
-        StorageError: It cannot be written.
+        ModelDirectoryError: `folder` exists and is not an empty directory; or a weight is too large for the type in
+            which the weights are stored.
+        StorageError: The directory cannot be written.
     """
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelDirectoryError(f"{folder}: not an empty directory. Give another one.")
@@ -76,6 +77,6 @@ def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]
             about.get("weights_dtype", "float32"),
         )
         written = read_metadata(partial)
-        # Other facts are kept, except checksums and files that are not here.
+        # Other facts are kept, except checksums and derived files, which are not copied.
         write_metadata(partial, {**written, **about, **{key: written[key] for key in ("sha256", "derived")}})
         yield partial

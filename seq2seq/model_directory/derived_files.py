@@ -1,4 +1,4 @@
-"""Files that are made from a model and stored beside it, recorded with the checksums of their sources."""
+"""Files derived from a model and stored beside it, recorded with the checksums of their sources."""
 
 import os
 import shutil
@@ -13,26 +13,29 @@ from seq2seq.model_directory.pretrained import short_name
 from seq2seq.storage.files import atomic_write, check_regular_file, sha256
 
 SHORTLIST_FILE, DECODER_FILE = "shortlist.safetensors", "decoder.int8.onnx"
-COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize"}  # that make these files
+COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize"}  # commands that make these files
 
 
 def how_to_make(folder: Path, file: str) -> str:
-    """The command that makes such a file, as a sentence for an error."""
+    """The command that makes a derived file, as a sentence for an error."""
     return f"Make it with: seq2seq {COMMANDS[file]} {quote(short_name(folder))}"
 
 
 def files_of_search(search: TextSearchOptions) -> list[str]:
-    """The files that these search options use."""
+    """The derived files that search options use."""
     if not isinstance(search, SearchOptions):
-        return []  # a language model's
+        return []  # options of a language model
     asked = {SHORTLIST_FILE: search.shortlist is not None, DECODER_FILE: search.int8}
     return [file for file, wanted in asked.items() if wanted]
 
 
 def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
-    """Record in `metadata.json` the checksums of a file that was made from the model, and of its sources.
+    """Record in `metadata.json` the checksums of a derived file, which has been written, and of its sources.
 
-    `file` has been written; `made_from` is SHA-256 by file name.
+    Args:
+        folder: Model directory.
+        file: Name of the derived file.
+        made_from: SHA-256 of the sources, by file name.
     """
     values = read_metadata(folder)
     entry = {file: sha256(folder / file), **made_from}
@@ -40,10 +43,15 @@ def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -
 
 
 def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> Path:
-    """Verify a file by the checksums of `record_derived_file`, given those of its sources now; return its path.
+    """Compare a derived file and its sources with the checksums of `record_derived_file`; return its path.
+
+    Args:
+        folder: Model directory.
+        file: Name of the derived file.
+        made_from: SHA-256 of the sources as they are now, by file name.
 
     Raises:
-        ModelDirectoryError: It is missing, damaged, made from other files or not recorded.
+        ModelDirectoryError: The file is missing, damaged, made from other files or not recorded.
     """
     path, again = folder / file, how_to_make(folder, file)
     if not os.path.lexists(path):
@@ -58,10 +66,10 @@ def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -
 
 
 def copy_derived_files(folder: Path, destination: Path) -> list[str]:
-    """Copy the derived files of a model directory that match another one and are missing there.
+    """Copy the derived files of a model directory to another one in which they are missing.
 
     Returns:
-        Those that were made from other files than those in `destination`, and are not copied.
+        Names of files that are not copied, since they were made from other files than those in `destination`.
 
     Raises:
         ModelDirectoryError: A matching file is damaged.

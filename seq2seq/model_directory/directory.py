@@ -1,4 +1,4 @@
-"""The files of a model directory: written atomically, checked when read, and never unpickled."""
+"""The files of a model directory: written atomically, verified when read, and never unpickled."""
 
 import json
 import math
@@ -46,7 +46,7 @@ class _Facts(BaseModel):
 
 
 class _Metadata(BaseModel):
-    """What its readers need; it may hold more."""
+    """The keys of `metadata.json` that its readers need; there may be more."""
 
     format_version: int
     versions: dict[str, str]
@@ -68,7 +68,7 @@ class _Faults(BaseModel):
 
 
 class _Entry(BaseModel):
-    """The keys of a validation that readers of a history need; it may have more. Keys with a default may be missing."""
+    """The keys of a validation that readers of a history need; those with a default are optional."""
 
     epoch: int
     update: int
@@ -85,10 +85,10 @@ class _Entry(BaseModel):
 
 
 def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
-    """Write the resolved recipe and the tokenizers; a model that lies there already stays readable.
+    """Write the resolved recipe and the tokenizers; a model that exists there remains readable.
 
-    Its metadata follow the recipe: if the process is killed between `config.yaml` and `metadata.json` of a resume with
-    another recipe, the model is refused until the same command runs again.
+    The checksums in its metadata are updated after the recipe. If a run that resumes with a changed recipe is killed in
+    between, the model is rejected until the same command runs again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / CONFIG) as partial:
@@ -111,26 +111,26 @@ def save_weights(
     tokenizer_kinds: Mapping[str, str | None] | None = None,
     dtype: WeightsDtype = "float32",
 ) -> None:
-    """Write the weights that translate, and the metadata that describes them.
+    """Write the weights of a model, and the metadata that describes them.
 
     Args:
-        folder: A directory that `create_model_directory` began.
-        weights: As `named_weights` gives them.
-        precision: That they were trained in.
-        scores: What was measured with them; JSON-able.
-        corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
-            `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`; and what
-            `source_lines` were like, for a translator.
-        tokenizer_kinds: By file, where they are known; otherwise as the recipe tells.
+        folder: A directory that `create_model_directory` has written.
+        weights: Arrays by the names of `named_weights`.
+        precision: Precision in which the weights were trained.
+        scores: JSON-able scores of the weights.
+        corpus: Facts about the training data: for each corpus in the list `train`, and for `valid`, its `name`; the
+            pairs `read` and `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; for `train` also the
+            `share` of an epoch. For a translator, `source_lines` describes the lengths of source lines.
+        tokenizer_kinds: Subword algorithms by tokenizer file; by default as in the recipe.
         dtype: Type in which to store the weights.
 
     Raises:
         ModelDirectoryError: A weight is too large for `dtype`.
         StorageError: A file cannot be written.
 
-    The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the
-    other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
-    killed between them, new weights lie beside the old metadata, and must load.
+    The file of weights contains their checksum and that of their tokenizers; `metadata.json` contains the checksums of
+    the other files, which do not change during a run. The two files cannot be replaced in one step: if the process is
+    killed in between, there are new weights with old metadata, and these must load.
     """
     stored = {name: _convert(name, array, dtype) for name, array in weights.items()}
     save_arrays(folder / WEIGHTS_FILE, stored, {"tokenizers": _checksums(folder, TOKENIZER_FILES)})
@@ -147,27 +147,28 @@ def save_weights(
     }
     if corpus is not None:
         values["corpus"] = dict(corpus)
-    # Read last: other commands enter what they made while a run goes on.
+    # Read last, since other commands may record derived files during a run.
     before = read_metadata(folder) if os.path.lexists(folder / METADATA) else {}
     write_metadata(folder, values | {"derived": before.get("derived", {})})
 
 
 def _convert(name: str, weight: np.ndarray, dtype: WeightsDtype) -> np.ndarray:
-    """A weight as `dtype`; integers stay what they are."""
+    """Convert a weight to `dtype`; integers are unchanged."""
     if weight.dtype.kind != "f":
         return weight
     largest, limit = float(np.abs(weight).max(initial=0)), float(np.finfo(dtype).max)
     if largest > limit:
         raise ModelDirectoryError(
-            f"'{name}' has the value {largest:,.0f}, and {dtype} ends at {limit:,.0f}. Store this model as float32."
+            f"'{name}' has the value {largest:,.0f}, but the maximum of {dtype} is {limit:,.0f}. Store this model as "
+            "float32."
         )
     return weight.astype(dtype, copy=False)
 
 
 def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
-    """The kind of each tokenizer by its file: from the recipe that trains it, or from the model that it is taken from.
+    """The subword algorithm of each tokenizer file: from the recipe, or from the model that it was taken from.
 
-    None: unknown, since SentencePiece does not tell the kind of a file that a recipe names.
+    None: unknown, since SentencePiece does not report the algorithm of a given file.
     """
     config = load_model_config(folder)
     options = config.tokenizer
@@ -178,12 +179,12 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
         known = read_metadata(find_model(expand_path(options.from_model)))["tokenizers"]
-    # A language model's only one may be the target's of two.
+    # The single tokenizer of a language model may be the target tokenizer of a pair.
     return {name: known.get(name, known.get("target.spm")) for name in names}
 
 
 def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of those of the files that are there."""
+    """SHA-256 of the named files that exist."""
     files = [folder / name for name in names if os.path.lexists(folder / name)]
     return {file.name: sha256(check_regular_file(file)) for file in files}
 
@@ -199,10 +200,10 @@ def load_model_config(folder: Path) -> Config:
 
 
 def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
-    """`load_model_config` of a model, and see that it is of a kind that its reader can use.
+    """Load the recipe of a model, and check that it has the task of `kind`.
 
     Raises:
-        ModelDirectoryError: There is no model, or one of another task.
+        ModelDirectoryError: There is no model, or it has another task.
     """
     read_metadata(folder)
     config = load_model_config(folder)
@@ -210,13 +211,13 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
         return config
     uses = "; ".join(f"{use}: `{command}`" for use, command in config.next_commands(quote(short_name(folder))).items())
     raise ModelDirectoryError(
-        f"{folder}: is of `task: {config.task}`, and a model of `task: {kind.model_fields['task'].default}` is wanted "
-        f"here. What this one does: {uses}."
+        f"{folder}: expected a model of `task: {kind.model_fields['task'].default}`, found one of `task: "
+        f"{config.task}`. Uses of this model: {uses}."
     )
 
 
 def load_tokenizers(folder: Path) -> Tokenizers:
-    """The tokenizers of a model directory, which may be one that training has not saved a model in yet."""
+    """The tokenizers of a model directory, even if training has not saved a model in it yet."""
     if os.path.lexists(folder / METADATA):
         verify_directory(folder, TOKENIZER_FILES)
     if os.path.lexists(folder / "joint.spm"):
@@ -245,7 +246,7 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
 
 
 def verify_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZER_FILES)) -> dict[str, Any]:
-    """The metadata of a model directory, once its recipe and tokenizers are known to be those it was saved with.
+    """Verify the recipe and the tokenizers of a model directory by their checksums; return its metadata.
 
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
@@ -254,11 +255,13 @@ def verify_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZER_FI
     expected = values["sha256"]
     strange = sorted(expected.keys() - {CONFIG, *TOKENIZER_FILES})
     if strange or CONFIG not in expected:
-        what = f"a checksum of {strange[0]!r}, which no model has" if strange else f"no checksum of {CONFIG}"
+        what = f"a checksum of {strange[0]!r}, which is no file of a model" if strange else f"no checksum of {CONFIG}"
         raise ModelDirectoryError(f"{folder / METADATA}: damaged: {what}. Restore it from a copy.")
     for name in files:
         if name in expected and name not in found:
-            raise ModelDirectoryError(f"{folder / name}: no such file, and the model was saved with it.")
+            raise ModelDirectoryError(
+                f"{folder / name}: no such file, but the model was saved with it. Restore it from a copy."
+            )
         if found.get(name) != expected.get(name):
             raise ModelDirectoryError(
                 f"{folder / name}: changed since the model was saved (SHA-256 differs). Restore it from a copy."
@@ -267,7 +270,7 @@ def verify_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZER_FI
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """`verify_directory`, and return SHA-256 of all that a model translates with: recipe, tokenizers and weights."""
+    """Verify a model directory; return the SHA-256 of recipe, tokenizers and weights, by file name."""
     return {**verify_directory(folder)["sha256"], WEIGHTS_FILE: load_checksum(folder / WEIGHTS_FILE)}
 
 
@@ -288,7 +291,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         if (folder / CONFIG).exists():
             raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
         models = nearby_models(folder)
-        hint = f"models nearby: {', '.join(models)}" if models else "no models nearby; seq2seq train makes one"
+        hint = f"models nearby: {', '.join(models)}" if models else "no models nearby; to train one: seq2seq train"
         if os.path.lexists(folder):
             raise ModelDirectoryError(f"{folder}: not a model directory; {hint}.")
         names = pretrained_names()
@@ -301,7 +304,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         version = values["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelDirectoryError(
-                f"{path}: format version {version}, this seq2seq reads up to {FORMAT_VERSION}. Install a later seq2seq."
+                f"{path}: found format version {version}, but this seq2seq reads up to {FORMAT_VERSION}. Install a "
+                "later version."
             )
         _Metadata.model_validate(values, strict=True)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -310,10 +314,10 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """All validations of a run, in order; [] before the first. A half-written last line does not count.
+    """All validations of a run, in order; [] before the first. A half-written last line is ignored.
 
     Raises:
-        ModelDirectoryError: Another line is damaged.
+        ModelDirectoryError: Any other line is damaged.
     """
     path, entries = folder / HISTORY, []
     if not os.path.lexists(path):
@@ -326,7 +330,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
             raise ModelDirectoryError(
                 f"{path}:{number}: damaged: {_reason(error)}. Restore the file from a copy."
             ) from None
-    with suppress(ValueError, RecursionError):  # what was being written when the run ended
+    with suppress(ValueError, RecursionError):  # half-written when the run ended
         entries.append(_entry(rest))
     return entries
 

@@ -1,4 +1,4 @@
-"""What a model directory holds, read from its files: the model is not built, and TensorFlow not imported."""
+"""Inspection of a model directory from its files, without building the model or importing TensorFlow."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,31 +26,34 @@ from seq2seq.storage.files import check_regular_file, sha256
 def inspect_model(directory: str | Path) -> dict[str, Any]:
     """Describe a model directory; all values are JSON-able.
 
-    Checksums of all files that translate are verified.
+    The checksums of recipe, tokenizers and weights are verified.
 
     Returns:
-        directory      its path
-        task           `translation` or `language_model`
-        written        modification time of the weights file (ISO 8601, UTC)
-        purpose        `source_language` and `target_language` (None: unknown); `pairs` of the training text (for a
-                       language model, sentences), `mean_source_tokens` and `mean_target_tokens` (None: unknown);
-                       `max_source_tokens` of what is translated as a whole, and `max_sentences` of a line that is
-                       (None: unknown, not limited, or no translator);
-                       `commands` by purpose
-        parameters     `total`, and by part; a table that several parts share counts for the target
-        architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
-                       embeddings and decoder
-        tokenizers     `joint`, or `source` and `target`: `model_type` (None: of a file that was made elsewhere),
-                       `vocabulary_size`, `sha256`
-        corpus         what `save_weights` was told of it, or else the names in the recipe; {} if it has none
-        training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
-        scores         of the weights
-        precision      it was trained in
-        weights_dtype  type of the stored weights: `float32` or `float16`
-        versions       of Python and packages, `then` and `now` (None: not installed)
-        derived        files that were made from the model, each with the files that it no longer matches
-        files          bytes by path, checkpoints and encoded corpora included, locks not
-        weights        one of `name`, `shape`, `parameters` a weight
+        Facts about the model, by the keys below.
+
+    Keys:
+        - `directory`: path of the directory.
+        - `task`: `translation` or `language_model`.
+        - `written`: modification time of the weights file (ISO 8601, UTC).
+        - `purpose`: `source_language` and `target_language` (None: unknown); `pairs` of the training text (for a
+          language model: sentences), `mean_source_tokens` and `mean_target_tokens` (None: unknown);
+          `max_source_tokens` of text that is translated as a whole, and `max_sentences` of such a line (None: unknown,
+          not limited, or no translator); `commands` by purpose.
+        - `parameters`: numbers of parameters, `total` and by part; a table that several parts share counts for the
+          target.
+        - `architecture`: descriptions of embeddings, encoder, attention and decoder; for a language model, only of
+          embeddings and decoder.
+        - `tokenizers`: `joint`, or `source` and `target`: `model_type` (None: of a file made elsewhere),
+          `vocabulary_size`, `sha256`.
+        - `corpus`: the facts given to `save_weights`, or else the names in the recipe; {} if there are none.
+        - `training`: `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history.
+        - `scores`: scores of the weights.
+        - `precision`: precision of training.
+        - `weights_dtype`: type of the stored weights, `float32` or `float16`.
+        - `versions`: versions of Python and packages, `then` and `now` (None: not installed).
+        - `derived`: derived files, each with the list of files that it no longer matches.
+        - `files`: sizes in bytes by path, including checkpoints and encoded corpora, without locks.
+        - `weights`: `name`, `shape` and `parameters` of each weight.
 
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
@@ -124,7 +127,7 @@ def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[st
 
 
 def _limits(config: Config, lines: Mapping[str, Any]) -> dict[str, int | None]:
-    """What is translated as a whole, from what is known of the lines that were trained on."""
+    """Limits of the text that is translated as a whole, from facts about the lines of the training corpus."""
     search = config.search if isinstance(config.search, SearchOptions) else None
     tokens = search and (search.max_source_tokens or lines.get("max_tokens"))
     sentences = search and search.split_sentences and lines.get("usual_sentences", 1)
@@ -132,7 +135,7 @@ def _limits(config: Config, lines: Mapping[str, Any]) -> dict[str, int | None]:
 
 
 def _derived(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """For each file that was made from the model, the files that have changed since."""
+    """For each derived file, the files that have changed since it was made."""
     now, differ = checksums(folder), {}
     for file, digests in recorded.items():
         if (folder / file).exists():

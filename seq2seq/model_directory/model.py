@@ -1,4 +1,4 @@
-"""A model and its directory: saved with what was measured, loaded whatever precision and device it was trained in."""
+"""Saving models to directories, and loading them in any precision and on any device."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class Origin(NamedTuple):
 
 
 def read_origin(folder: Path) -> Origin:
-    """The origin of the model that is in a directory now.
+    """The origin of the model in a directory, as it is now.
 
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
@@ -55,24 +55,25 @@ def save_model(
     directory: str | Path,
     search: SearchOptions | GenerationOptions | None = None,
 ) -> Path:
-    """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
+    """Save a model that was trained with Keras's `fit`, for `Translator.load` or `TextGenerator.load`.
 
-    The directory's recipe has the model's sections and seed, and no corpora. `Translator.save` does the same for a
-    translator, and keeps the metadata of a model that was loaded.
+    The recipe in the directory contains the model's sections and seed, but no corpora. `Translator.save` does the same
+    for a translator, and keeps the metadata of a loaded model.
 
     Args:
-        model: Its weights as they are now; for their moving average, call within `model.update.averaged_weights()`.
-        tokenizers: Those that its token ids are of; one alone for both sides, or for a language model.
-        directory: Not there yet, or empty. It is whole or not there.
-        search: `SearchOptions`, or `GenerationOptions` for a language model: the default options after loading.
+        model: Model to save with its current weights; to save their moving average, call this function within
+            `model.update.averaged_weights()`.
+        tokenizers: The tokenizers of its token ids; a single one for both sides, or for a language model.
+        directory: A new or empty directory. It is written completely or not at all.
+        search: Default options after loading: `SearchOptions`, or `GenerationOptions` for a language model.
 
     Returns:
         `directory`.
 
     Raises:
-        ArgumentError: A tokenizer has another vocabulary size than the model; or `search` is of another task.
-        ModelDirectoryError: The directory holds something.
-        StorageError: It cannot be written.
+        ArgumentError: A tokenizer has another vocabulary size than the model; or `search` is for another task.
+        ModelDirectoryError: The directory is not empty.
+        StorageError: The directory cannot be written.
     """
     if isinstance(tokenizers, Tokenizer):
         tokenizers = Tokenizers(tokenizers, tokenizers)
@@ -89,10 +90,14 @@ def saved_model(
     search: TextSearchOptions | None = None,
     origin: Origin | None = None,
 ) -> Iterator[Path]:
-    """As `save_model`, but yield the directory under another name, to add further files.
+    """Save a model like `save_model`, but yield the directory under a temporary name, so that files can be added.
 
     Args:
-        origin: Where the model was loaded. If the weights are unchanged, recipe and metadata are taken from there.
+        folder: Model directory.
+        model: Model to save.
+        tokenizers: Tokenizers of source and target.
+        search: Default options after loading.
+        origin: Origin of a loaded model. If its weights are unchanged, recipe and metadata are taken from there.
     """
     check_tokenizers(model, tokenizers)
     weights = named_weights(model)
@@ -110,11 +115,11 @@ def saved_model(
 
 @check_arguments()
 def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, TranslationConfig]:
-    """Read the directory of a translator, whatever precision and device it was trained in.
+    """Load the directory of a translator, in any precision and on any device.
 
     Raises:
-        ModelDirectoryError: See `verify_directory`; or the weights are damaged or do not fit the recipe; or it is
-            a language model.
+        ModelDirectoryError: See `verify_directory`; or the weights are damaged or do not fit the recipe; or the model
+            is a language model.
     """
     return _load(folder, precision, TRANSLATION)
 
@@ -123,7 +128,7 @@ def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq,
 def load_language_model(
     folder: Path, precision: Precision = "float32"
 ) -> tuple[LanguageModel, Tokenizer, LanguageModelConfig]:
-    """`load_model` of a language model."""
+    """Load the directory of a language model, like `load_model`."""
     model, tokenizers, config = _load(folder, precision, LANGUAGE_MODELING)
     return model, tokenizers.target, config
 
@@ -132,14 +137,13 @@ def _load(folder: Path, precision: Precision, task: Task[RecipeT, ModelT]) -> tu
     verify_directory(folder)
     config = load_recipe(folder, task.recipe)
     tokenizers, weights = load_tokenizers(folder), load_weights(folder)
-    # A recipe may ask for no more than the weights can fill, or building it takes terabytes of memory.
+    # Reject a damaged recipe that describes a larger model than the weights, before building it takes terabytes.
     held = sum(array.size for array in weights.values())
     for part, least in config.min_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers)).items():
         if least > held:
             raise ModelDirectoryError(
-                f"{folder / WEIGHTS_FILE}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} "
-                "parameters or "
-                f"more, and the file has {held:,}. Do the two files belong together?"
+                f"{folder / WEIGHTS_FILE}: the weights do not fit the model of {CONFIG}: '{part}' needs at least "
+                f"{least:,} parameters, but the file has {held:,}. Do the two files belong together?"
             )
     model = task.build(config, tokenizers, precision)
     assign_weights(model, weights, folder / WEIGHTS_FILE)

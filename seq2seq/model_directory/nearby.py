@@ -1,4 +1,4 @@
-"""Models near a path that is not a model, for its error message."""
+"""Model directories near a path that is not one, for the error message."""
 
 import os
 from collections import deque
@@ -13,13 +13,13 @@ MAX_SHOWN = 3
 
 
 def nearby_models(path: Path) -> list[str]:
-    """Up to three model directories near `path`: first those in its folder and below, by the similarity of their names.
+    """Find up to three model directories near `path`, by similarity of names, those in its own folder first.
 
     The search covers `path` or its parent, and the working directory, without hidden folders and links.
     """
     wanted = path.absolute()
     start = next(folder for folder in (wanted, *wanted.parents) if folder.is_dir())
-    # The root, or another existing folder far above a wrong path, is no hint of where models are.
+    # The root or another folder far above a wrong path is no hint to the location of models.
     starts = [start] if start in (wanted, wanted.parent) else []
     found = dict.fromkeys(model for folder in (*starts, Path.cwd()) for model in _models(folder))
     shown = {_shown(model): model for model in found}
@@ -33,7 +33,7 @@ def nearby_models(path: Path) -> list[str]:
 
 
 def _models(start: Path) -> Iterator[Path]:
-    """Model directories in `start` and below, level by level."""
+    """Yield model directories in `start` and below, level by level."""
     waiting = deque([(start, 0)])
     for _ in range(MAX_FOLDERS):
         if not waiting:

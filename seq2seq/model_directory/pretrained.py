@@ -1,4 +1,4 @@
-"""Pretrained models, which ship with the package and are used by their names, such as `phrasebook-en-de`."""
+"""Pretrained models, which ship with the package and are used by name, e.g. `phrasebook-en-de`."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def pretrained_names() -> list[str]:
 def find_model(path: str | Path) -> Path:
     """The directory of a model: `path` itself, or that of the pretrained model with this name.
 
-    A local file or folder of the same name comes first.
+    A local file or folder of the same name takes precedence.
     """
     if str(path) in pretrained_names() and not os.path.lexists(path):
         return PRETRAINED / path
@@ -25,20 +25,20 @@ def find_model(path: str | Path) -> Path:
 
 
 def short_name(folder: Path) -> str:
-    """What to type for the directory of a model; `find_model` reads it."""
+    """The shortest name of a model directory that `find_model` accepts."""
     name = folder.name
     return name if folder == PRETRAINED / name and find_model(name) == folder else str(folder)
 
 
 def refuse_pretrained(folder: Path) -> None:
-    """Refuse to write into a pretrained model.
+    """Reject a pretrained model as a directory to write to.
 
     Raises:
-        ModelDirectoryError: `folder` is one, or inside one.
+        ModelDirectoryError: `folder` is a pretrained model, or inside one.
     """
     if PRETRAINED in folder.resolve().parents:
         name = short_name(folder)
         raise ModelDirectoryError(
-            f"{name}: a pretrained model, which is not changed. Copy it with `seq2seq export {quote(name)} my-model`, "
-            "and give my-model instead."
+            f"{name}: is a pretrained model, which cannot be changed. Copy it with `seq2seq export {quote(name)} "
+            "my-model`, and give my-model instead."
         )

@@ -1,1 +1,1 @@
-"""Files, written whole or not at all and checked when read; locks; streams, pipes and descriptors."""
+"""Files that are written atomically and verified when read; locks; streams, pipes and descriptors."""

@@ -1,4 +1,4 @@
-"""Detection of duplicate texts by their hashes, 8 bytes each."""
+"""Detection of duplicate texts by 8-byte hashes."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,29 +7,30 @@ import numpy as np
 
 
 def hash_texts(texts: Iterable[str]) -> np.ndarray:
-    """64 bits of each text's BLAKE2b hash, (N,) uint64.
+    """Hash N texts to 64 bits of their BLAKE2b hash, (N,) uint64.
 
-    Of 10^9 different texts the chance that any two share a hash is 3 in 100, of 10^7 it is 3 in a million.
+    The probability that any two of 10^9 different texts share a hash is 3 in 100; for 10^7 texts, 3 in a million.
     """
-    # surrogatepass: a text file cannot hold a lone surrogate, but a corpus made in Python can.
+    # surrogatepass: a text file cannot contain a lone surrogate, but a corpus made in Python can.
     encoded = (text.encode("utf-8", "surrogatepass") for text in texts)
     return np.frombuffer(b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded), "<u8")
 
 
 class Deduplicator:
-    """A set of 64-bit hashes in sorted arrays: 8 bytes each, and up to 20 while arrays are merged.
+    """A set of 64-bit hashes in sorted arrays: 8 bytes per hash, and up to 20 while arrays are merged.
 
-    Each array is more than twice as long as the next, so there are few to search and each hash is merged few times.
+    Each array is more than twice as long as the next one, so there are few arrays to search, and each hash is merged
+    only a few times.
     """
 
     def __init__(self) -> None:
         self._runs: list[np.ndarray] = []
 
     def add(self, hashes: np.ndarray) -> np.ndarray:
-        """Add hashes, and tell which are new.
+        """Add hashes, and return which of them are new.
 
         Args:
-            hashes: (N,) uint64; a few thousand at once cost least.
+            hashes: (N,) uint64; batches of a few thousand are fastest.
 
         Returns:
             (N,) bool: False for those that were added before or occur earlier in `hashes`.
@@ -41,7 +42,7 @@ class Deduplicator:
         merged = unique[new]
         while self._runs and len(self._runs[-1]) <= 2 * len(merged):
             merged = np.concatenate([self._runs.pop(), merged])
-            merged.sort(kind="stable")  # which merges what is sorted already
+            merged.sort(kind="stable")  # a merge, since both parts are sorted
         if len(merged):
             self._runs.append(merged)
         answer = np.zeros(len(hashes), bool)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, or named by people; errors say what to do."""
+"""Atomic file writes, and paths given by users, with errors that say what to do."""
 
 import errno
 import hashlib
@@ -21,22 +21,22 @@ STDIN, STDOUT, STDERR = (Path("/dev") / name for name in ("stdin", "stdout", "st
 STANDARD_STREAMS = (STDIN, STDOUT, STDERR)  # by descriptor
 DESCRIPTOR_PATH = re.compile(r"/(?:dev|proc/(?:self|thread-self|(\d+)))/fd/(\d+)")
 MAX_LINKS = 40
-MAX_NAME = 40  # characters of a file's name in that of its temporary file, which may have 255 bytes
+MAX_NAME = 40  # characters of a file's name that its temporary file repeats; file systems allow 255 bytes
 
 
 @contextmanager
 def atomic_write(path: Path, needed: int | None = None, *, keep: bool = False) -> Iterator[Path]:
-    """A temporary path that replaces `path` when the block succeeds, so that `path` is old or new, never half.
+    """Yield a temporary path that replaces `path` when the block succeeds; `path` is old or new, never half-written.
 
-    No other process has the same one, so that of two that write one file the last wins.
+    The temporary path is unique, so if two processes write the same file, the last one wins.
 
     Args:
-        path: The file.
-        needed: Its bytes, where they are known, for the error.
-        keep: Leave the temporary file, as `PATH.partial`, if the block does not succeed.
+        path: File to write.
+        needed: Size of the file in bytes, if known, for the error message.
+        keep: Keep the temporary file as `PATH.partial` if the block fails.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     partial, kept = _temporary(path), path.with_name(f"{path.name}.partial")
     with wrap_storage_errors(path, needed, partial):
@@ -56,7 +56,7 @@ def atomic_write(path: Path, needed: int | None = None, *, keep: bool = False) -
 
 
 def _temporary(path: Path) -> Path:
-    """A path beside `path` that nobody else uses; those that killed processes of this machine left are removed."""
+    """A unique path beside `path`; temporary files left by killed processes of this machine are removed."""
     begin = f"{path.name[:MAX_NAME]}.{platform.node()[:MAX_NAME]}"
     for left in path.parent.glob(f"{escape(begin)}.*.partial"):
         number = left.name.split(".")[-3]
@@ -69,8 +69,8 @@ def _temporary(path: Path) -> Path:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process of this machine lives; True where that is not known."""
-    if sys.platform == "win32":  # where signal 0 is Ctrl-C
+    """Whether a process of this machine is running; True if that is unknown."""
+    if sys.platform == "win32":  # signal 0 is Ctrl-C there
         return True
     try:
         os.kill(process, 0)
@@ -87,19 +87,19 @@ def _replace(partial: Path, path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        shutil.copyfile(partial, path)  # a file that is mounted by itself, as containers do, cannot be replaced
+        shutil.copyfile(partial, path)  # a single mounted file, as in containers, cannot be replaced
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that then replaces `folder`; a crash in between can leave neither.
+    """Yield an empty folder that replaces `folder` when the block succeeds.
 
-    The old folder is removed before the new one gets its name.
+    The old folder is removed before the new one is renamed; a crash in between can leave neither.
 
     Raises:
-        StorageError: It cannot be written; errors inside the block stay as they are.
+        StorageError: The folder cannot be written; errors inside the block pass through unchanged.
     """
-    if not folder.name or folder.is_symlink():  # as of the working directory, whose neighbour is written first
+    if not folder.name or folder.is_symlink():  # e.g. the working directory, beside which the new folder is written
         folder = folder.resolve()
     partial = _temporary(folder)
     with wrap_storage_errors(folder, None, partial):
@@ -115,24 +115,25 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def wrap_storage_errors(path: Path, needed: int | None = None, temporary: Path | None = None) -> Iterator[None]:
-    """Convert an OSError for `path`, or the `temporary` one in its place, to a StorageError; others pass through.
+    """Convert an OSError about `path`, or about its `temporary` file, to a StorageError; others pass through.
 
     Raises:
-        StorageError: It cannot be written; says why, and of a full disk how much is needed and free.
+        StorageError: The file cannot be written; the message gives the reason and, for a full disk, the space needed
+            and free.
     """
     try:
         yield
     except OSError as error:
         if error.filename is not None and str(error.filename) not in (str(path), str(temporary)):
-            raise  # of another file
+            raise  # about another file
         raise StorageError(f"{path}: {_reason(error, path, needed)}") from None
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits, read a block at a time.
+    """SHA-256 of a file in hexadecimal digits; the file is read in blocks.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
@@ -142,19 +143,19 @@ def check_regular_file(path: Path) -> Path:
     """Check that `path` is a regular file in its own folder, and return it.
 
     Raises:
-        ModelDirectoryError: It is missing, a folder or a device, or a link that leads elsewhere.
+        ModelDirectoryError: The file is missing, a folder or a device, or a link to another folder.
     """
     try:
         real, folder = path.resolve(strict=True), path.parent.resolve(strict=True)
     except FileNotFoundError:
         raise ModelDirectoryError(f"{path}: no such file. Is {path.parent} a model directory?") from None
-    except (OSError, RuntimeError) as error:  # of a link to itself, Python 3.12 raises a RuntimeError
+    except (OSError, RuntimeError) as error:  # Python 3.12 raises a RuntimeError for a link to itself
         reason = getattr(error, "strerror", None) or error
         raise ModelDirectoryError(f"{path}: cannot be read: {reason}.") from None
     if not real.is_relative_to(folder):
         raise ModelDirectoryError(
-            f"{path}: is a link that leads out of {path.parent}, to {real}. Put a copy of the file in its place, "
-            "if you trust where the directory came from."
+            f"{path}: is a link that leads out of {path.parent}, to {real}. Replace it by a copy of the file if you "
+            "trust the source of the directory."
         )
     if not real.is_file():
         what = "a folder" if real.is_dir() else "a device or a pipe"
@@ -163,10 +164,10 @@ def check_regular_file(path: Path) -> Path:
 
 
 def descriptor(path: Path) -> int | None:
-    """The open descriptor of this process that a path stands for, itself or as a link; None for any other path.
+    """The open descriptor of this process that a path or link refers to; None for any other path.
 
-    To open such a path would not do: what is redirected to a file would be written from its beginning, and sockets
-    cannot be opened at all.
+    Opening such a path instead would be wrong: output redirected to a file would start from the file's beginning, and
+    sockets cannot be opened at all.
     """
     path = path.absolute()
     for _ in range(MAX_LINKS):
@@ -183,16 +184,16 @@ def descriptor(path: Path) -> int | None:
 
 
 def place_name(path: Path) -> str:
-    """What to call a place in messages: a standard stream by its name, all others by their paths."""
+    """The name of an input or output in messages: that of a standard stream, or else the path."""
     number = descriptor(path)
     return str(path) if number is None or number >= len(STANDARD_STREAMS) else STANDARD_STREAMS[number].name
 
 
 def resolve_file(path: str) -> Path:
-    """`expand_path` a path and check that a file is there, which can be read again and again.
+    """Expand a path by `expand_path`, and check that it is a regular file, which can be read repeatedly.
 
     Raises:
-        CorpusError: See `expand_path`; or there is none, or something else.
+        CorpusError: See `expand_path`; or the file is missing, or something else.
     """
     file = expand_path(path)
     if file.is_dir():
@@ -208,22 +209,22 @@ def resolve_file(path: str) -> Path:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is an open descriptor, a pipe or a device: no file, and no folder."""
+    """Whether a path is an open descriptor, a pipe or a device, not a file or folder."""
     return descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def unreadable(path: Path, error: OSError) -> str:
-    """The error about a file that cannot be read."""
+    """The error message for a file that cannot be read."""
     return missing(path) if isinstance(error, FileNotFoundError) else f"{path}: cannot be read: {error.strerror}."
 
 
 def missing(path: Path) -> str:
-    """The error about a file that is not there."""
+    """The error message for a missing file."""
     return f"{path}: no such file{looked_in(path)}."
 
 
 def looked_in(path: Path) -> str:
-    """Where a path was looked for, if it is relative: ` in /home/me/project`."""
+    """The folder in which a relative path was looked up, as ` in /home/me/project`; "" for an absolute path."""
     if not path.is_absolute():
         with suppress(OSError):  # the working directory was removed
             return f" in {Path.cwd()}"
@@ -241,7 +242,7 @@ def expand_path(path: str) -> Path:
     if unset and not Path(expanded).exists():
         raise CorpusError(
             f"{path}: the environment variable {unset[1]} is not set. "
-            f"Set it to the folder (export {unset[1]}=...), or give the path itself."
+            f"Set it to the folder (export {unset[1]}=...), or write the folder into the path."
         )
     return Path(expanded).expanduser()
 
@@ -252,9 +253,9 @@ def _reason(error: OSError, path: Path, needed: int | None) -> str:
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         what = "no space left" if error.errno == errno.ENOSPC else "the disk quota is used up"
         folder = next(folder for folder in path.absolute().parents if folder.is_dir())
-        return f"{what}: {size}{decimal(shutil.disk_usage(folder).free)} free. Free some {again}"
+        return f"{what}: {size}{decimal(shutil.disk_usage(folder).free)} free. Free some space {again}"
     if error.errno == errno.EFBIG:
-        return f"larger than files may be here: {size}{_largest()}. Raise the limit {again}"
+        return f"the file would be too large: {size}{_largest()}. Raise the limit {again}"
     return f"cannot be written: {error.strerror or error}."
 
 

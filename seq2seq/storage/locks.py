@@ -1,4 +1,4 @@
-"""Files that are held by one process at a time."""
+"""File locks, held by one process at a time."""
 
 import os
 import platform
@@ -14,26 +14,26 @@ ACQUIRE_SECONDS = 1.0  # seconds; the lock file may be removed between its openi
 
 
 class LockWarning(Seq2SeqWarning):
-    """The file system has no locks."""
+    """A file system does not support locks."""
 
 
 def pid_file(lock: Path) -> Path:
-    """File that names the lock's holder."""
+    """The path of the file that names the lock's holder."""
     return lock.with_name(f"{lock.name.removesuffix('.lock')}.pid")
 
 
 @contextmanager
 def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
-    """Hold a lock file `NAME.lock`; the OS releases it when the process ends, however it ends.
+    """Hold a lock file `NAME.lock`; the operating system releases the lock when the process ends, in whatever way.
 
     Args:
-        lock: The file, which stays when the lock is released; its folder is made if it is missing.
-        error: Returns the error if another process holds it, given the holder, e.g. `1234 on node7`.
+        lock: Lock file. It remains after the lock is released; a missing folder is created.
+        error: Returns the error to raise if another process holds the lock, given the holder, e.g. `1234 on node7`.
     """
     owner = pid_file(lock)
     for path in (lock, owner):
         if path.is_symlink():
-            check_regular_file(path)  # a link to another file would be written through
+            check_regular_file(path)  # writing through a link would change another file
     with _held(lock, ACQUIRE_SECONDS) as is_held:
         holder = _read_holder(owner)
         if is_held is False or (is_held is None and _lives_here(holder)):
@@ -48,21 +48,21 @@ def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
 
 @contextmanager
 def wait_for_lock(lock: Path) -> Iterator[None]:
-    """Hold a lock file as soon as no other process does."""
+    """Wait until no other process holds a lock file, then hold it."""
     with _held(lock, -1):
         yield
 
 
 @contextmanager
 def _held(lock: Path, seconds: float) -> Iterator[bool | None]:
-    """Yield whether a lock was got within `seconds`, without end if negative; None where there are no locks."""
-    from filelock import FileLock, Timeout  # slow to import, and most commands lock nothing
+    """Yield whether the lock was acquired within `seconds` (negative: no limit); None if locks are not supported."""
+    from filelock import FileLock, Timeout  # slow to import, and most commands need no lock
 
     held = FileLock(lock)
     got: bool | None = True
     try:
         with warnings.catch_warnings():
-            # Where the system has no `flock` at all, the lock is that the file exists.
+            # On systems without `flock`, the existence of the file is the lock.
             warnings.filterwarnings("ignore", "flock not supported")
             held.acquire(timeout=seconds)
     except Timeout:
@@ -72,7 +72,7 @@ def _held(lock: Path, seconds: float) -> Iterator[bool | None]:
             raise
         got = None
         warnings.warn(
-            f"{lock}: this file system has no locks ({error.strerror}): do not let two machines write into "
+            f"{lock}: this file system does not support locks ({error.strerror}): do not let two machines write into "
             f"{lock.parent} at once",
             LockWarning,
             stacklevel=2,
@@ -90,7 +90,7 @@ def _read_holder(owner: Path) -> str:
 
 
 def _lives_here(holder: str) -> bool:
-    """Whether what `pid_file` says is another process of this machine that lives."""
+    """Whether the holder named in `pid_file` is another, running process of this machine."""
     number, _, node = holder.partition(" on ")
     here = number.isdecimal() and node == platform.node() and int(number) != os.getpid()
     return here and is_running(int(number))

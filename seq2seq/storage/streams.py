@@ -1,4 +1,4 @@
-"""Where text comes from and goes to: files, standard streams, open descriptors, pipes and devices."""
+"""Inputs and outputs of text: files, standard streams, open descriptors, pipes and devices."""
 
 import errno
 import io
@@ -17,7 +17,7 @@ BUFFER_BYTES = 2**18
 
 
 def replace_closed_streams() -> None:
-    """Let standard streams that are closed lead nowhere: the next files would get their descriptors otherwise."""
+    """Connect closed standard streams to the null device; otherwise, the next opened files get their descriptors."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -34,10 +34,10 @@ def is_closed(number: int) -> bool:
 
 
 def open_input(path: Path) -> "io.BufferedReader[Any]":
-    """Open a place for reading.
+    """Open an input for reading.
 
     Raises:
-        CorpusError: It is missing, a folder, closed or not readable.
+        CorpusError: The input is missing, a folder, closed or not readable.
     """
     number = descriptor(path)
     try:
@@ -48,18 +48,18 @@ def open_input(path: Path) -> "io.BufferedReader[Any]":
     except OSError as error:
         raise CorpusError(unreadable(path, error)) from None
     if is_closed(0):
-        raise CorpusError("stdin: cannot be read: it is closed. Give a file or a pipe.")
+        raise CorpusError("stdin: cannot be read: it is closed. Use a file or a pipe.")
     try:
         return io.BufferedReader(os.fdopen(sys.stdin.fileno(), "rb", 0, closefd=False), BUFFER_BYTES)
-    except io.UnsupportedOperation:  # a program has put something of its own there
+    except io.UnsupportedOperation:  # a program has replaced stdin
         return io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
 
 
 def check_inputs(paths: Sequence[Path]) -> None:
-    """See that places can be read, all of them, without reading yet.
+    """Check that all inputs can be read, without reading them yet.
 
     Raises:
-        CorpusError: See `open_input`; or two are the same stream, which can be read once.
+        CorpusError: See `open_input`; or two are the same stream, which can be read only once.
     """
     streams: dict[Any, Path] = {}
     for path in paths:
@@ -67,27 +67,27 @@ def check_inputs(paths: Sequence[Path]) -> None:
         is_pipe = about is not None and stat.S_ISFIFO(about.st_mode)
         if number is None and path.is_dir():
             raise CorpusError(f"{path}: cannot be read: it is a folder.")
-        if is_closed(0) if number == 0 else not is_pipe:  # a pipe would be waited for
+        if is_closed(0) if number == 0 else not is_pipe:  # opening a pipe would wait for its writer
             open_input(path).close()
         stream = (about.st_dev, about.st_ino) if about is not None and is_pipe else number
         if stream is not None and stream in streams:
             names = dict.fromkeys(map(place_name, (streams[stream], path)))
-            raise CorpusError(f"{' and '.join(names)}: given twice, and can be read once. Give files.")
+            raise CorpusError(f"{' and '.join(names)}: given twice, but can be read only once. Give files instead.")
         streams[stream] = path
 
 
 def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """See that a place can be written, without writing yet.
+    """Check that an output can be written, without writing it yet.
 
     Raises:
-        CorpusError: It is one of the `inputs` or a folder, is closed or not writable, or there is no folder for it.
+        CorpusError: The output is one of the `inputs`, a folder, closed or not writable, or its folder does not exist.
     """
     number, about = descriptor(path), _status(path)
     if any(_is_same_file(about, _status(other)) for other in inputs):
-        raise CorpusError(f"{place_name(path)}: is the input too, and would be lost. Give another --output.")
+        raise CorpusError(f"{place_name(path)}: is also the input, which would be lost. Give another --output.")
     if number is not None:
         if is_closed(number) if number < len(STANDARD_STREAMS) else about is None:
-            raise CorpusError(f"{place_name(path)}: cannot be written: it is closed. Give a file or a pipe.")
+            raise CorpusError(f"{place_name(path)}: cannot be written: it is closed. Use a file or a pipe.")
     elif path.is_dir():
         raise CorpusError(f"{path}: cannot be written: it is a folder.")
     elif not path.parent.is_dir():
@@ -95,27 +95,27 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     elif _is_loop(path):
         raise CorpusError(f"{path}: cannot be written: it is a link to itself.")
     elif not os.access(path if about else path.resolve().parent, os.W_OK):
-        what = "it is read-only" if about else f"no file can be made in {path.resolve().parent}"
+        what = "it is read-only" if about else f"no file can be created in {path.resolve().parent}"
         raise CorpusError(f"{path}: cannot be written: {what}.")
 
 
 @contextmanager
 def open_output(path: Path, inputs: Iterable[Path] = ()) -> Iterator[Any]:
-    """Open a place for writing text in UTF-8 with `\\n`, or bytes by its `buffer`.
+    """Open an output for writing text in UTF-8 with `\\n` line endings, or bytes through its `buffer`.
 
-    A file is written under another name until it is whole; where it does not get whole, that becomes `PATH.partial`.
-    Streams, pipes and devices are written as they are.
+    A file is written under a temporary name until it is complete; after a failure, the part is kept as `PATH.partial`.
+    Streams, pipes and devices are written directly.
 
     Args:
-        path: The place.
-        inputs: What is read meanwhile, which it must not be.
+        path: The output.
+        inputs: Inputs that are read at the same time; the output must not be one of them.
 
     Raises:
         CorpusError: See `check_output`.
-        StorageError: It cannot be written. A pipe that nobody reads any more stays an OSError.
+        StorageError: The output cannot be written. A pipe that has lost its reader raises an OSError.
     """
     check_output(path, inputs)
-    number, target = descriptor(path), path.resolve()  # a link stays one
+    number, target = descriptor(path), path.resolve()  # a link remains a link
     text: dict[str, Any] = {"encoding": "utf-8", "newline": "\n"}
     is_file = number is None and (path.is_file() or not path.exists())
     if is_file and os.access(target.parent, os.W_OK):
@@ -157,7 +157,7 @@ def _status(path: Path) -> os.stat_result | None:
             return path.stat()
         standard = (sys.stdin, sys.stdout, sys.stderr)
         return os.fstat(standard[number].fileno() if number < len(standard) else number)
-    except (OSError, AttributeError):  # absent, closed, or something that a program has put there
+    except (OSError, AttributeError):  # missing, closed, or replaced by a program
         return None
 
 

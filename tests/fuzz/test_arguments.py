@@ -165,7 +165,7 @@ SECTIONS = [value for value, _ in CALLABLES.values() if inspect.isclass(value) a
 @pytest.mark.parametrize("section", SECTIONS)
 def test_sections_say_what_recipes_say(section):
     for value in WRONG.values():
-        with pytest.raises(seq2seq.errors.ConfigError, match=f"^{section.__name__} takes keywords"):
+        with pytest.raises(seq2seq.errors.ConfigError, match=f"^{section.__name__} takes keyword arguments"):
             section(value)
         for key in section.model_fields:
             check(partial(section, **{key: value}), key)

@@ -193,7 +193,7 @@ def test_the_commands_that_a_run_ends_with_work_as_they_stand(whole, tmp_path, c
         program = 1 if words[0] == "seq2seq" else 3
         assert "seq2seq" in words[:program]
         assert run(*words[program:]) == 0, capsys.readouterr().err
-    assert said.rstrip().endswith("they apply to this model") == bool(report.remaining_warnings)
+    assert said.rstrip().endswith("they concern this model") == bool(report.remaining_warnings)
     assert run("train", folder / "config.yaml") == 0
     assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "inspect"], "there is a copy"
 

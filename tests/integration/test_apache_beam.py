@@ -116,13 +116,13 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
     job = job_of(folder, translator, tmp_path)
     with (
         caplog.at_level(logging.CRITICAL),
-        pytest.raises(BulkError, match=r"gave up: RuntimeError: injected after .* 11001 "),
+        pytest.raises(BulkError, match=r"failed: RuntimeError: injected after .* 11001 "),
     ):
         translate_on_apache_beam(job, chunk=CHUNK)
     assert not job.output.exists()
     done = {int(path.name) // CHUNK for path in (tmp_path / "out.chunks").glob("0*")}
     assert 0 < len(done) < LINES // CHUNK
-    with pytest.raises(BulkError, match=r"out.manifest.json: tells of another job: chunk is 200 there and 100 now"):
+    with pytest.raises(BulkError, match=r"out.manifest.json: belongs to another job: chunk was 200 and is now 100"):
         translate_on_apache_beam(job, chunk=100)
     failures.translated.clear()
     translate_on_apache_beam(job, chunk=CHUNK)
@@ -133,7 +133,7 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
 def test_the_command_takes_pipeline_options(folder, tmp_path, capfd):
     command = ("translate", folder / "model", "-i", folder / "in", "-o", tmp_path / "out", "--engine", "apache-beam")
     assert run(*command, "--", "--runner", "NoSuchRunner") == 1
-    assert "Apache Beam gave up: ValueError: Unexpected pipeline runner: NoSuchRunner" in capfd.readouterr().err
+    assert "Apache Beam failed: ValueError: Unexpected pipeline runner: NoSuchRunner" in capfd.readouterr().err
     assert run(*command, "--", "--runner", "FnApiRunner") == 0
     assert f"{tmp_path / 'out'}: 20,000 lines" in capfd.readouterr().err
     assert (tmp_path / "out").read_bytes() == (folder / "out").read_bytes()

@@ -53,7 +53,7 @@ def test_shards_are_a_single_run_byte_for_byte(folder, tmp_path, capfd, argument
     assert capfd.readouterr().err.splitlines() == said
     assert (tmp_path / "out").read_bytes() == (tmp_path / "single").read_bytes()
     assert run("translate", folder / "model", "-o", tmp_path / "out", *flags, "--shard", "1/2") == 0
-    assert "shard 1/2: lines 1 to 2,000: nothing was left to do" in capfd.readouterr().err
+    assert "shard 1/2: lines 1 to 2,000: already translated" in capfd.readouterr().err
 
 
 def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
@@ -97,9 +97,13 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
     ("arguments", "code", "message"),
     [
         (("--shard", "3/2", "-i", "in", "-o", "out"), 1, "--shard 3/2: expected I/N"),
-        (("--shard", "1/2", "-o", "out"), 1, "--shard 1/2 reads a file and writes one: give --input"),
-        (("--shard", "1/2", "-i", "in"), 1, "--shard 1/2 reads a file and writes one: give --output"),
-        (("--engine", "apache-beam", "-i", "in"), 1, "--engine apache-beam reads a file and writes one: give --output"),
+        (("--shard", "1/2", "-o", "out"), 1, "--shard 1/2 needs an input file and an output file: --input is missing"),
+        (("--shard", "1/2", "-i", "in"), 1, "--shard 1/2 needs an input file and an output file: --output is missing"),
+        (
+            ("--engine", "apache-beam", "-i", "in"),
+            1,
+            "--engine apache-beam needs an input file and an output file: --output is missing",
+        ),
         (
             ("--shard", "1/2", "--engine", "apache-beam", "-i", "in", "-o", "out"),
             1,
@@ -107,11 +111,15 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         ),
         (("--shard", "1/2", "-i", "none", "-o", "out"), 1, "none: no such file in "),
         (("--shard", "1/2", "-i", "-", "-o", "out"), 1, "stdin: expected a file, found a pipe or device"),
-        (("--shard", "1/2", "-i", "in", "-o", "-"), 1, "stdout: expected a file, which is written in parts"),
-        (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is the input too"),
-        (("-o", "out", "in"), 1, "in: is a file, and arguments are taken as text. To read its lines: -i in."),
+        (("--shard", "1/2", "-i", "in", "-o", "-"), 1, "stdout: expected a file, since the output is written in parts"),
+        (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is also the input"),
+        (("-o", "out", "in"), 1, "in: is a file, but arguments are taken as text. To read its lines: -i in."),
         (("-i", "in", "-o", "out", "a dog"), 1, "found text, 'a dog', and --input in: give one of them."),
-        (("--shard", "1/2", "-o", "out", "a dog"), 1, "--shard 1/2 reads a file and writes one: give --input"),
+        (
+            ("--shard", "1/2", "-o", "out", "a dog"),
+            1,
+            "--shard 1/2 needs an input file and an output file: --input is missing",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, capsys, arguments, code, message):

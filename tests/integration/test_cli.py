@@ -164,11 +164,11 @@ def test_evaluate_needs_aligned_files_and_a_clear_request(model, folder, tmp_pat
     short, source, reference = tmp_path / "short", folder / "source.txt", folder / "reference.txt"
     short.write_text("eins\n", encoding="utf-8")
     assert run("evaluate", model, "--source", source, "--reference", short) == 1
-    assert f"{source} has 9 lines and the reference {short} has 1" in capsys.readouterr().err
+    assert f"{source} has 9 lines, but the reference {short} has 1" in capsys.readouterr().err
     assert run("evaluate", "--hypotheses", source, "--reference", reference, "--reference", short) == 1
     assert f"the reference {short} has 1" in capsys.readouterr().err
     assert run("evaluate", model, "--source", source, "--reference", reference, "--output", reference) == 1
-    assert f"{reference}: is the input too, and would be lost" in capsys.readouterr().err
+    assert f"{reference}: is also the input, which would be lost" in capsys.readouterr().err
     assert run("evaluate", model, "--reference", short) == 2
     assert run("evaluate", model, "--source", source) == 2
 
@@ -325,7 +325,7 @@ def test_output_over_the_input_is_refused(model, folder, tmp_path, capsys):
     text.write_text("the dog sees bird here\n", encoding="utf-8")
     for command in (["translate", model], ["tokenizer", "encode", model / "joint.spm"]):
         assert run(*command, "-i", text, "-o", text) == 1
-        assert "is the input too" in capsys.readouterr().err
+        assert "is also the input" in capsys.readouterr().err
     assert text.read_text(encoding="utf-8") == "the dog sees bird here\n"
 
 

@@ -133,7 +133,7 @@ def test_a_corpus_with_splits(site, tmp_path, capsys):
     output = capsys.readouterr().out
     assert "data/captions: en to de, 200 train, 20 valid, 10 test" in output
     assert "licence: CC0 for a test\ncite: Somebody (2020)\n" in output
-    assert "not compared" not in output
+    assert "not verified" not in output
     data = next_config(output).data
     assert read(data.train) == pairs(200, 7)
     assert read(data.valid) == pairs(20, 7)
@@ -158,7 +158,7 @@ def test_a_corpus_without_splits(site, tmp_path, capsys):
     assert run("data", "get", "short", "--catalogue", "list.yaml", "--output", folder) == 0
     output = capsys.readouterr().out
     sha256 = hashlib.sha256(site.files["/deu-eng.zip"]).hexdigest()
-    assert f"not compared, since no checksum is known: deu-eng.zip, SHA-256 {sha256}" in output
+    assert f"not verified, since no checksum is known: deu-eng.zip, SHA-256 {sha256}" in output
     assert "600 lines read, dropped 0 exact duplicates and 0 malformed" in output
     data = next_config(output).data
     splits = [read(data.train), read(data.valid), read(data.test)]

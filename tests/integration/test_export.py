@@ -223,7 +223,7 @@ def test_a_place_that_is_in_use_is_refused(model, tmp_path, capsys):
     for output, message in (
         (tmp_path / "full", "full: not an empty directory"),
         (tmp_path / "file", "file: not an empty directory"),
-        (model, "is the model itself. Give another directory"),
+        (model, "is the model to copy. Give another directory"),
         (model / "..", "not an empty directory"),
     ):
         assert run("export", model, output) == 1
@@ -261,7 +261,7 @@ def test_what_its_recipe_needs_is_not_left_out(model, tmp_path):
     values = yaml.safe_load((changed / "config.yaml").read_text())
     values["search"] |= {"shortlist": 3, "int8": True}
     forge(changed, values)
-    with pytest.raises(ModelDirectoryError, match=f"{SHORTLIST_FILE}: would not be in the copy.*the recipe's search"):
+    with pytest.raises(ModelDirectoryError, match=f"{SHORTLIST_FILE}: is not in the copy.*the recipe's search"):
         export_model(changed, tmp_path / "copy", model_only=True)
     export_model(changed, tmp_path / "copy")
     texts = [
@@ -275,7 +275,10 @@ def test_a_language_model_beside_it_is_not_lost_in_silence(model, tmp_path):
     values = yaml.safe_load((changed / "config.yaml").read_text())
     values["search"] |= {"language_model": "/somewhere/lm", "language_model_weight": 0.3}
     forge(changed, values)
-    with pytest.warns(UserWarning, match="with the language model /somewhere/lm, which is another directory: the copy"):
+    with pytest.warns(
+        UserWarning,
+        match="with the language model /somewhere/lm, which is in another directory and not copied: the copy",
+    ):
         export_model(changed, tmp_path / "copy")
     assert load_model_config(tmp_path / "copy").search.language_model is None
 
@@ -333,7 +336,7 @@ def test_a_language_model_is_copied_too(tmp_path):
     card = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
     assert front_matter(tmp_path / "copy")["pipeline_tag"] == "text-generation"
     assert "seq2seq perplexity copy -i FILE" in card
-    assert "help a translator" not in card
+    assert "seq2seq translate MODEL --language-model copy" in card
 
 
 def test_wrong_arguments_are_told(model, tmp_path, capsys):

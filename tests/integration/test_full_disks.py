@@ -87,7 +87,7 @@ def test_a_run_goes_on_from_the_last_good_checkpoint(config, whole, interrupted,
     for file, recipe in (("model.safetensors", config), (BEST, config), (LAST, often_saved(config))):
         with just_too_large(whole / file), pytest.raises(StorageError) as error:
             train(recipe, folder)
-        assert str(error.value).startswith(f"{folder / file}: larger than files may be here: ")
+        assert str(error.value).startswith(f"{folder / file}: the file would be too large: ")
         assert "kB needed, the limit is " in str(error.value)
         assert AGAIN in str(error.value)
         assert (folder / LAST).read_bytes() == before
@@ -105,7 +105,7 @@ def test_a_new_run_says_so_too_and_can_begin_again(config, whole, tmp_path, caps
         assert run("train", recipe, "-o", tmp_path / "model") == 1
     error = capsys.readouterr().err
     assert re.match(
-        rf"error: {tmp_path}/model/encoded/train\.[^/]*/source\.tokens\.bin: larger than files may be", error
+        rf"error: {tmp_path}/model/encoded/train\.[^/]*/source\.tokens\.bin: the file would be too large", error
     )
     assert not partials(tmp_path)
     assert not (tmp_path / "model" / "encoded" / "train").exists()
@@ -117,7 +117,7 @@ def test_a_new_run_says_so_too_and_can_begin_again(config, whole, tmp_path, caps
 def test_a_half_written_line_of_the_history_does_no_harm(tmp_path, room):
     append_history(tmp_path, ENTRY)
     size = (tmp_path / "history.jsonl").stat().st_size
-    with largest_file(size + room), pytest.raises(StorageError, match=r"history\.jsonl: larger than files may be"):
+    with largest_file(size + room), pytest.raises(StorageError, match=r"history\.jsonl: the file would be too large"):
         append_history(tmp_path, ENTRY | {"update": 4})
     assert (tmp_path / "history.jsonl").stat().st_size == size + room
     assert [entry["update"] for entry in read_history(tmp_path)] == [2]
@@ -130,7 +130,7 @@ def test_a_full_disk_says_how_much_is_free(tmp_path):
     with pytest.raises(StorageError) as error, wrap_storage_errors(tmp_path / "file", 5 * 10**18):
         raise OSError(28, "No space left on device")
     assert str(error.value).startswith(f"{tmp_path}/file: no space left: 5.0 EB needed, ")
-    assert "free. Free some and run the same command again." in str(error.value)
+    assert "free. Free some space and run the same command again." in str(error.value)
     with pytest.raises(StorageError, match="the disk quota is used up"), wrap_storage_errors(tmp_path / "file"):
         raise OSError(122, "Disk quota exceeded")
     with (
@@ -161,7 +161,7 @@ def test_translations_are_whole_or_partial(whole, tmp_path, capsys):
     command = ("translate", whole, "-i", tmp_path / "source", "--beam-size", 1, "--max-length", 4, "-o")
     with largest_file(500):
         assert run(*command, tmp_path / "out") == 1
-    assert f"error: {tmp_path}/out: larger than files may be here" in capsys.readouterr().err
+    assert f"error: {tmp_path}/out: the file would be too large" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "old"
     assert (tmp_path / "out.partial").stat().st_size == 500
     assert run(*command, tmp_path / "out") == 0

@@ -178,9 +178,9 @@ def test_generated_text(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (("--temperature", "0.5"), "--temperature 0.5: is for sampling texts, and --beam-size 2 searches for them."),
-        (("--top-k", "9"), "--top-k 9: is for sampling texts"),
-        (("--top-p", "0.5"), "--top-p 0.5: is for sampling texts"),
+        (("--temperature", "0.5"), "--temperature 0.5: is for sampling, but --beam-size 2 selects beam search."),
+        (("--top-k", "9"), "--top-k 9: is for sampling"),
+        (("--top-p", "0.5"), "--top-p 0.5: is for sampling"),
         (("--n-best", "6"), "--n-best 6: a search with --beam-size 2 finds at most 2 texts."),
     ],
 )
@@ -195,7 +195,7 @@ def test_inspect_knows_a_language_model(folder, capsys):
     assert found["task"] == "language_model"
     assert found["architecture"] == {
         "embeddings": "10 units; one table for input and output",
-        "decoder": "2 layers of lstm, 14 units, residual; reads no source",
+        "decoder": "2 layers of lstm, 14 units, residual; no source",
     }
     assert list(found["parameters"]) == ["total", "target_embedding", "decoder", "output"]
     assert run("inspect", folder / "model") == 0
@@ -211,9 +211,9 @@ def test_a_language_model_does_not_translate(verb, folder, capsys):
     model = folder / "model"
     assert run(verb, model, *flags.get(verb, ())) == 1
     assert capsys.readouterr().err == (
-        f"error: {model}: is of `task: language_model`, and a model of `task: translation` is wanted here. What this "
-        f"one does: generate: `seq2seq generate {model}`; perplexity: `seq2seq perplexity {model} -i FILE`; help a "
-        f"translator: `--language-model {model}`.\n"
+        f"error: {model}: expected a model of `task: translation`, found one of `task: language_model`. Uses of this "
+        f"model: generate: `seq2seq generate {model}`; perplexity: `seq2seq perplexity {model} -i FILE`; shallow "
+        f"fusion: `seq2seq translate MODEL --language-model {model}`.\n"
     )
 
 
@@ -222,8 +222,8 @@ def test_a_translator_is_no_language_model(verb, folder, capsys):
     flags = ("-i", folder / "reference.txt") if verb == "perplexity" else ()
     assert run(verb, folder / "translator", *flags) == 1
     assert capsys.readouterr().err.startswith(
-        f"error: {folder / 'translator'}: is of `task: translation`, and a model of `task: language_model` is wanted "
-        f"here. What this one does: translate: `seq2seq translate {folder / 'translator'} -i FILE`; evaluate: "
+        f"error: {folder / 'translator'}: expected a model of `task: language_model`, found one of `task: "
+        f"translation`. Uses of this model: translate: `seq2seq translate {folder / 'translator'} -i FILE`; evaluate: "
     )
 
 

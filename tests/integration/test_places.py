@@ -375,7 +375,9 @@ def test_a_stream_cannot_be_two_inputs(command, folder, monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdin", text)
         for other in ("-", "/dev/stdin", "/dev/fd/0"):
             assert run(*evaluate, other) == 1
-            assert capsys.readouterr().err == "error: stdin: given twice, and can be read once. Give files.\n"
+            assert (
+                capsys.readouterr().err == "error: stdin: given twice, but can be read only once. Give files instead.\n"
+            )
         assert run(*evaluate, folder / "de") == 0
 
 
@@ -393,13 +395,13 @@ def test_an_input_is_never_written(command, folder, loaded, tmp_path, monkeypatc
     ]
     for arguments in commands:
         assert run(*arguments) == 1, arguments
-        assert "is the input too, and would be lost" in capsys.readouterr().err
+        assert "is also the input, which would be lost" in capsys.readouterr().err
     with (tmp_path / "text").open() as text, (tmp_path / "text").open("a") as log:  # < text >> text
         monkeypatch.setattr(sys, "stdin", text)
         assert run("tokenizer", "encode", "spm", "-o", "text") == 1
         monkeypatch.setattr(sys, "stdout", log)
         assert run("tokenizer", "encode", "spm") == 1
-        assert capsys.readouterr().err.splitlines()[-1].startswith("error: stdout: is the input too")
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: stdout: is also the input")
     assert (tmp_path / "text").read_bytes() == (folder / "de").read_bytes()
     assert (tmp_path / "spm").read_bytes() == (folder / "spm").read_bytes()
 

@@ -88,7 +88,7 @@ def test_evaluate_translates_in_the_precision_that_it_is_given(folder, loads):
         (
             ("evaluate", "--hypotheses", "source.txt", "--reference", "reference.txt", "--precision", "float32"),
             2,
-            "--precision float32 is what a model computes in, and there is no MODEL",
+            "--precision float32 is for a model, but there is no MODEL",
         ),
         (("translate", "model", "--precision", "float16"), 2, "'float16' is not one of"),
         (

@@ -167,7 +167,7 @@ def test_a_lost_worker_ends_the_others_and_the_run_goes_on(folder):
     _, errors = chief_and_other[0].communicate(timeout=2 * LOST_WITHIN)
     assert time.monotonic() - killed < LOST_WITHIN
     assert chief_and_other[0].returncode == 1
-    assert "error: worker 0 of 2 lost another one" in errors
+    assert "error: worker 0 of 2 lost another worker" in errors
     assert "Traceback" not in errors
     chief_and_other[1].communicate()
 

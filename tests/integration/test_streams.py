@@ -107,8 +107,8 @@ def test_each_line_is_answered_before_the_next(kind, verb, spm, tmp_path):
 @pytest.mark.parametrize(
     ("redirection", "code", "message"),
     [
-        ("<&-", 1, "error: stdin: cannot be read: it is closed. Give a file or a pipe.\n"),
-        (">&-", 1, "error: stdout: cannot be written: it is closed. Give a file or a pipe.\n"),
+        ("<&-", 1, "error: stdin: cannot be read: it is closed. Use a file or a pipe.\n"),
+        (">&-", 1, "error: stdout: cannot be written: it is closed. Use a file or a pipe.\n"),
         ("2>&-", 0, ""),
         ("<&- 2>&-", 1, ""),
         ("<&- >&- 2>&-", 1, ""),
@@ -136,7 +136,7 @@ def test_full_and_closed_results_are_errors(verb):
     assert (code, err) == (1, "error: stdout: cannot be written: No space left on device.\n")
     code, _, err = shell('"$@" >&-', *verb)
     shown = verb == ("--help",)
-    expected = "" if shown else "error: stdout: cannot be written: it is closed. Give a file or a pipe.\n"
+    expected = "" if shown else "error: stdout: cannot be written: it is closed. Use a file or a pipe.\n"
     assert (code, err) == (0 if shown else 1, expected)
 
 
@@ -289,8 +289,7 @@ def test_no_folder_for_temporary_files(monkeypatch, capsys):
     monkeypatch.setattr(sys.modules["seq2seq.cli.quickstart"], "import_tensorflow", fail)
     assert run("quickstart", "-o", "nowhere") == 1
     assert capsys.readouterr().err == (
-        "error: temporary files: No usable temporary directory found in ['/tmp']. Set TMPDIR to a folder that can be "
-        "written.\n"
+        "error: temporary files: No usable temporary directory found in ['/tmp']. Set TMPDIR to a writable folder.\n"
     )
 
 

@@ -113,7 +113,7 @@ def test_text_is_one_translation_a_line(folder, translator, tmp_path):
 def test_text_holds_no_second_translation(folder, tmp_path, capsys):
     assert run("translate", folder / "model", "-o", tmp_path / "out", "--format", "text", "--n-best", 3) == 1
     error = capsys.readouterr().err
-    assert "--format text has one translation per line, and --n-best is 3. Use --format tsv or jsonl." in error
+    assert "--format text has one translation per line, but --n-best is 3. Use --format tsv or jsonl." in error
     assert not (tmp_path / "out").exists()
     assert run("translate", folder / "model", "--format", "xml") == 2
 
@@ -268,8 +268,8 @@ def test_a_line_is_answered_before_the_next(kind, folder, translator, monkeypatc
     ("texts", "said"),
     [
         (["the dog sees"], ""),
-        (["my.txt"], "warning: my.txt: there is no such file, and this is taken as text\n"),
-        (["the", "dog"], "warning: each word is taken as a text of its own. To join them: 'the dog'\n"),
+        (["my.txt"], "warning: my.txt: no such file; the argument is taken as text\n"),
+        (["the", "dog"], "warning: each word is taken as a separate text. To join them: 'the dog'\n"),
     ],
 )
 def test_texts_as_arguments_are_translated_with_a_warning_if_others_may_be_meant(
@@ -335,7 +335,7 @@ def test_no_sample_undoes_what_the_recipe_says_of_sampling(folder, translator, t
     values = {"sample": True, "temperature": 0.5, "top_k": 5}
     assert drawn == [result.text for result in expected(translator, **values)]
     assert run("translate", folder / "model", "--temperature", 0.5) == 1
-    assert "'temperature' is 0.5: it is for sampling, and 'sample' is false" in capsys.readouterr().err
+    assert "'temperature' is 0.5: it is for sampling, but 'sample' is false" in capsys.readouterr().err
     assert run("translate", folder / "sampling", "--no-sample", "--top-p", 0.5) == 1
     assert "'top_p' is 0.5" in capsys.readouterr().err
 

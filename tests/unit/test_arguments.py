@@ -73,9 +73,21 @@ def test_sections_in_python():
         "EncoderConfig: unknown key 'unit'. Did you mean 'units'? Accepted: bidi...",
         ConfigError,
     )
-    says(lambda: EncoderConfig("lstm"), "EncoderConfig takes keywords: cell='lstm'. Accepted: bidi...", ConfigError)
-    says(lambda: EmbeddingsConfig(64), "EmbeddingsConfig takes keywords: size=64. Accepted: dropout, ...", ConfigError)
-    says(lambda: EncoderConfig({"units": 4}), "EncoderConfig takes keywords: **values. Accepted: ...", ConfigError)
+    says(
+        lambda: EncoderConfig("lstm"),
+        "EncoderConfig takes keyword arguments: cell='lstm'. Accepted: bidi...",
+        ConfigError,
+    )
+    says(
+        lambda: EmbeddingsConfig(64),
+        "EmbeddingsConfig takes keyword arguments: size=64. Accepted: dropout, ...",
+        ConfigError,
+    )
+    says(
+        lambda: EncoderConfig({"units": 4}),
+        "EncoderConfig takes keyword arguments: **values. Accepted: ...",
+        ConfigError,
+    )
     says(
         lambda: EncoderConfig(units=3),
         "EncoderConfig: 'units' is 3: a bidirectional encoder needs an even number.",

@@ -16,19 +16,22 @@ def recipe(tmp_path: Path) -> Path:
 
 
 ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'; found {}."
-HELD_OUT = "data.valid: '{}' without a corpus is held out of 'data.train', and '{}' is given: leave out one of them."
-MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
-TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
+HELD_OUT = "data.valid: '{}' holds out a part of 'data.train', but '{}' names a corpus: leave out one of them."
+MIXED_WEIGHTS = (
+    "data.train: some parts of 'mixture' have a 'weight' and some have none: give every part a weight, or none."
+)
+TEMPERATURE = "data.train: 'temperature' is for a 'mixture' whose parts have no 'weight': leave it out."
 
 
 def unread(option: str, summary: str) -> str:
     return (
-        f"'encoder.{option}' changes the top layer's outputs, and nothing reads them: 'decoder.attention' is none and "
-        f"'decoder.bridge: {summary}' takes the cells' last states. Use 'mean' or 'max', or leave it out."
+        f"'encoder.{option}' changes only the top layer's outputs, which are not used: 'decoder.attention' is none, "
+        f"and 'decoder.bridge: {summary}' reads the last states of the cells. Use 'decoder.bridge: mean' or 'max', or "
+        "leave it out."
     )
 
 
-COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
+COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
 
 
 @pytest.mark.parametrize(
@@ -38,13 +41,13 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("data.train={target: a, tsv: b}", ONE_KIND.format("'source' and 'target' and 'tsv'")),
         (
             "data.train={target: a}",
-            "data: 'train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
-            "'task: language_model'.",
+            "data: 'train': 'source' and 'target' go together: give both files; 'target' without 'source', here a, is "
+            "for 'task: language_model'.",
         ),
         (
             "data.valid={mixture: [{tsv: b}, {target: c}]}",
-            "data: 'valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
-            "'task: language_model'.",
+            "data: 'valid': 'source' and 'target' go together: give both files; 'target' without 'source', here c, is "
+            "for 'task: language_model'.",
         ),
         ("data.train={}", ONE_KIND.format("none")),
         ("data.train.tsv=a data.train.phrasebook=train", ONE_KIND.format("'tsv' and 'phrasebook'")),
@@ -60,15 +63,15 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("data.train={mixture: [{tsv: a, weight: 1}], temperature: 2}", TEMPERATURE),
         (
             "data.valid={mixture: [{tsv: a, weight: 1}]}",
-            "data: 'valid' is read whole: leave out 'temperature' and the parts' 'weight'.",
+            "data: 'valid' is read completely: leave out 'temperature' and the parts' 'weight'.",
         ),
         (
             "data.test={mixture: [{tsv: a}, {tsv: b}], temperature: 2}",
-            "data: 'test' is read whole: leave out 'temperature' and the parts' 'weight'.",
+            "data: 'test' is read completely: leave out 'temperature' and the parts' 'weight'.",
         ),
         (
             "data.train={tsv: a, columns: [2, 2]}",
-            "data.train: 'columns' names column 2 twice: give those of source and target.",
+            "data.train: 'columns' names column 2 twice: give one column for source and one for target.",
         ),
         (
             "data.train={source: a, target: b, columns: [1, 2]}",
@@ -78,11 +81,12 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         (
             "data.train={tsv: a, pairs: 9}",
             "data.train: 'pairs' is for 'phrasebook', found 'tsv': leave it out; to read a part of a file, make "
-            "a file of that part, as with `head -n 1000`.",
+            "a file of that part, e.g. with `head -n 1000`.",
         ),
         (
             "data.test={phrasebook: test, header: true}",
-            "data.test: 'header' is for 'tsv', found 'phrasebook': leave it out, and the first line out of the file.",
+            "data.test: 'header' is for 'tsv', found 'phrasebook': leave it out, and remove the header line from the "
+            "file.",
         ),
         ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
         (
@@ -99,11 +103,11 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         (
             "tokenizer.from_model=runs/a tokenizer.source_model=b tokenizer.joint=true",
-            "tokenizer: 'from_model' brings the tokenizers: leave out 'source_model'.",
+            "tokenizer: 'from_model' provides the tokenizers: leave out 'source_model'.",
         ),
         (
             "tokenizer.joint=true tokenizer.source_model=a tokenizer.target_model=b",
-            "tokenizer: a joint tokenizer is one file: give 'source_model' alone.",
+            "tokenizer: a joint tokenizer is one file: give 'source_model' and leave out 'target_model'.",
         ),
         (
             "tokenizer.source_model=b",
@@ -120,44 +124,46 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         (
             "decoder.attention=none decoder.type=cgru",
-            "decoder: 'type: cgru' needs an attention, and 'attention' is none.",
+            "decoder: 'type: cgru' needs attention, but 'attention' is none.",
         ),
-        ("decoder.attention=none decoder.heads=2", "decoder: 'heads: 2' needs an attention, and 'attention' is none."),
+        ("decoder.attention=none decoder.heads=2", "decoder: 'heads: 2' needs attention, but 'attention' is none."),
         (
             "decoder.attention=none decoder.coverage=true",
-            "decoder: 'coverage: True' needs an attention, and 'attention' is none.",
+            "decoder: 'coverage: True' needs attention, but 'attention' is none.",
         ),
         (
             "decoder.attention=none decoder.attention_dropout=0.1",
-            "decoder: 'attention_dropout: 0.1' needs an attention, and 'attention' is none.",
+            "decoder: 'attention_dropout: 0.1' needs attention, but 'attention' is none.",
         ),
         (
             "decoder.attention=none decoder.attention_units=9",
-            "decoder: 'attention_units: 9' needs an attention, and 'attention' is none.",
+            "decoder: 'attention_units: 9' needs attention, but 'attention' is none.",
         ),
         (
             "decoder.attention_units=9",
-            "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is general.",
+            "decoder: 'attention_units: 9' is for additive attention or several heads, but 'attention' is general "
+            "with one head.",
         ),
         (
             "decoder.attention_units=9 decoder.attention=scaled_dot",
-            "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is scaled_dot.",
+            "decoder: 'attention_units: 9' is for additive attention or several heads, but 'attention' is scaled_dot "
+            "with one head.",
         ),
         (
             "encoder.variational_dropout=true encoder.recurrent_dropout=0.1",
-            "encoder: 'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0.",
+            "encoder: 'variational_dropout: true' needs a 'dropout' above 0.",
         ),
         (
             "decoder.variational_dropout=true decoder.readout_dropout=0.1",
-            "decoder: 'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0.",
+            "decoder: 'variational_dropout: true' needs a 'dropout' above 0.",
         ),
         (
             "decoder.attention=none search.unk_handling=replace",
-            "'search.unk_handling: replace' looks at attention weights, and 'decoder.attention' is none.",
+            "'search.unk_handling: replace' needs attention weights, but 'decoder.attention' is none.",
         ),
         (
             "decoder.attention=none search.coverage_penalty=0.2",
-            "'search.coverage_penalty: 0.2' looks at attention weights, and 'decoder.attention' is none.",
+            "'search.coverage_penalty: 0.2' needs attention weights, but 'decoder.attention' is none.",
         ),
         ("decoder.attention=none encoder.layer_norm=true", unread("layer_norm: True", "dense")),
         (
@@ -167,18 +173,18 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("decoder.attention=none encoder.dropout=0.1", unread("dropout: 0.1", "dense")),
         (
             "decoder.context=every_step",
-            "decoder: 'context: every_step' is for 'attention: none', and 'attention' is general.",
+            "decoder: 'context: every_step' is for 'attention: none', but 'attention' is general.",
         ),
         ("decoder.coverage=true", COVERAGE),
         ("decoder.coverage=true decoder.attention=additive decoder.heads=2", COVERAGE),
-        ("decoder.heads=3", "decoder: 'heads' is 3 and does not divide the attention's width 256."),
+        ("decoder.heads=3", "decoder: 'heads' is 3, which does not divide the attention's width 256."),
         (
             "decoder.heads=4 decoder.attention_units=18",
-            "decoder: 'heads' is 4 and does not divide the attention's width 18.",
+            "decoder: 'heads' is 4, which does not divide the attention's width 18.",
         ),
         (
             "decoder.heads=2 decoder.attention=dot",
-            "decoder: 'attention: dot' has nothing that heads could learn: use general or scaled_dot.",
+            "decoder: 'attention: dot' has no weights for several heads to learn: use general or scaled_dot.",
         ),
         (
             "training.schedule.type=inverse_sqrt",
@@ -187,30 +193,30 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("training.epochs=null", "training: give 'epochs', 'updates' or 'minutes', or training never ends."),
         (
             "training.weight_decay=0.1",
-            "training: 'weight_decay' belongs to adamw and sgd, and 'optimizer' is adam.",
+            "training: 'weight_decay' is for adamw and sgd, but 'optimizer' is adam.",
         ),
-        ("training.momentum=0.9", "training: 'momentum' belongs to sgd, and 'optimizer' is adam."),
+        ("training.momentum=0.9", "training: 'momentum' is for sgd, but 'optimizer' is adam."),
         (
             "training.momentum=0.9 training.optimizer=adamw",
-            "training: 'momentum' belongs to sgd, and 'optimizer' is adamw.",
+            "training: 'momentum' is for sgd, but 'optimizer' is adamw.",
         ),
         (
             "training.schedule={type: plateau, decay_updates: 9}",
-            "training.schedule: 'decay_updates' belongs to cosine and step, and 'type' is plateau.",
+            "training.schedule: 'decay_updates' is for cosine and step, but 'type' is plateau.",
         ),
         (
             "training.schedule={type: inverse_sqrt, warmup_updates: 3, decay_start: 9}",
-            "training.schedule: 'decay_start' belongs to cosine and step, and 'type' is inverse_sqrt.",
+            "training.schedule: 'decay_start' is for cosine and step, but 'type' is inverse_sqrt.",
         ),
         (
             "training.schedule.decay_updates=9",
-            "training.schedule: 'decay_updates' belongs to cosine and step, and 'type' is constant.",
+            "training.schedule: 'decay_updates' is for cosine and step, but 'type' is constant.",
         ),
         ("training.weight_decay_include=[biases]", "training: 'weight_decay_include' needs a 'weight_decay' above 0."),
         ("training.schedule.type=step", "training.schedule: 'step' needs 'decay_updates'."),
         (
             "training.schedule={type: cosine, decay_updates: 9, decay_start: 4, warmup_updates: 5}",
-            "training.schedule: 'decay_start' 4 lies within the 'warmup_updates' of 5 updates.",
+            "training.schedule: 'decay_start' 4 is within the 'warmup_updates' of 5 updates.",
         ),
         (
             "training.schedule={type: plateau, min_learning_rate: 0.1}",
@@ -218,14 +224,14 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         ("validation.compute_bleu=false", "validation: 'metric: bleu' needs 'compute_bleu: true'."),
         ("search.n_best=4 search.beam_size=3", "search: 'n_best' is 4, more than 'beam_size' 3."),
-        ("search.top_k=3", "search: 'top_k' is 3: it is for sampling, and 'sample' is false."),
-        ("search.top_p=0.5", "search: 'top_p' is 0.5: it is for sampling, and 'sample' is false."),
-        ("search.temperature=2", "search: 'temperature' is 2.0: it is for sampling, and 'sample' is false."),
+        ("search.top_k=3", "search: 'top_k' is 3: it is for sampling, but 'sample' is false."),
+        ("search.top_p=0.5", "search: 'top_p' is 0.5: it is for sampling, but 'sample' is false."),
+        ("search.temperature=2", "search: 'temperature' is 2.0: it is for sampling, but 'sample' is false."),
         ("search.max_length=3 search.min_length=4", "search: 'max_length' 3 is below 'min_length' 4."),
         ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
         (
             "batching.max_tokens=99 data.filters.max_tokens=100",
-            "'data.filters.max_tokens' is 100, more than 'batching.max_tokens' 99: such a sentence fits no batch.",
+            "'data.filters.max_tokens' is 100, more than 'batching.max_tokens' 99: such a sentence fits into no batch.",
         ),
         (
             "decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
@@ -234,17 +240,17 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         (
             "decoder.bridge=copy decoder.cell=lstm",
-            "'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.cell' gru and 'decoder.cell' "
+            "'decoder.bridge: copy' passes the encoder's states on unchanged: 'encoder.cell' gru and 'decoder.cell' "
             "lstm must be equal, or use 'dense'.",
         ),
         (
             "decoder.bridge=copy encoder.layers=2",
-            "'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.layers' 2 and "
+            "'decoder.bridge: copy' passes the encoder's states on unchanged: 'encoder.layers' 2 and "
             "'decoder.layers' 1 must be equal, or use 'dense'.",
         ),
         (
             "decoder.bridge=copy decoder.units=24",
-            "'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.units' 256 and "
+            "'decoder.bridge: copy' passes the encoder's states on unchanged: 'encoder.units' 256 and "
             "'decoder.units' 24 must be equal, or use 'dense'.",
         ),
         (

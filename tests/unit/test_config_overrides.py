@@ -183,7 +183,7 @@ def test_missing_recipe_lists_the_packaged_ones(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
     with pytest.raises(ConfigError) as error:
         load_config(path)
-    assert str(error.value).startswith(f"{path}: no such file, and no packaged recipe. ")
+    assert str(error.value).startswith(f"{path}: no such file, and no packaged recipe of that name. ")
     assert f": {', '.join(recipe_names())}. To train on sentence pairs" in str(error.value)
     assert "quickstart" in recipe_names()
 
@@ -216,12 +216,12 @@ def test_a_value_where_a_section_belongs_names_its_keys():
         ("data.valid=false", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
         ("data.valid=500", "To hold it out of data.train: --set data.valid='{pairs: 500}'."),
         ("data.valid=0.1", "To hold it out of data.train: --set data.valid='{fraction: 0.1}'."),
-        ("data.valid=v.tsv", "Files are named by their kind: {tsv: v.tsv}."),
+        ("data.valid=v.tsv", "To name files, write {tsv: v.tsv}."),
         ("data.train=007", "expected a section with keys of"),
-        ("data.train=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
-        ("data.train=[t.en, t.de]", "Files are named by their kind: {source: t.en, target: t.de}."),
-        ("data.test=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
-        ("data.train.mixture=[a.tsv]", "Files are named by their kind: {tsv: a.tsv}."),
+        ("data.train=t.tsv", "To name files, write {tsv: t.tsv}."),
+        ("data.train=[t.en, t.de]", "To name files, write {source: t.en, target: t.de}."),
+        ("data.test=t.tsv", "To name files, write {tsv: t.tsv}."),
+        ("data.train.mixture=[a.tsv]", "To name files, write {tsv: a.tsv}."),
     ],
 )
 def test_what_is_no_corpus_says_how_one_is_given(override: str, advice: str) -> None:

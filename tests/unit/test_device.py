@@ -99,11 +99,11 @@ def test_tf32_is_refused_where_there_is_none(machine, switch, capabilities, foun
         ),
         (
             "E0000 00:00:1 7 cuda_platform.cc:52] failed call to cuInit: CUDA_ERROR_MADE_UP: found nothing.\nI0000 bye",
-            "finds no GPU: failed call to cuInit: CUDA_ERROR_MADE_UP: found nothing. See",
+            "finds no GPU: failed call to cuInit: CUDA_ERROR_MADE_UP: found nothing. Check",
             "nvidia-smi",
         ),
-        ("one line\nand the last", "finds no GPU: and the last. See", "nvidia-smi"),
-        ("", "finds no GPU: TensorFlow does not say why. See", "nvidia-smi"),
+        ("one line\nand the last", "finds no GPU: and the last. Check", "nvidia-smi"),
+        ("", "finds no GPU: TensorFlow gives no reason. Check", "nvidia-smi"),
     ],
 )
 def test_a_driver_without_a_gpu_is_a_warning_with_reason_and_remedy(machine, log, cause, remedy):

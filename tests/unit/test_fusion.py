@@ -169,10 +169,11 @@ def test_another_tokenizer_is_refused(folder, translator):
 
 def test_a_translator_is_no_language_model(folder, translator):
     with pytest.raises(
-        ModelDirectoryError, match=r"translator: is of `task: translation`, and a model of `task: language_model`"
+        ModelDirectoryError,
+        match=r"translator: expected a model of `task: language_model`, found one of `task: translation`",
     ):
         translator.check(options(language_model=str(folder / "translator")))
     with pytest.raises(
-        ModelDirectoryError, match=r"lm: is of `task: language_model`, and a model of `task: translation`"
+        ModelDirectoryError, match=r"lm: expected a model of `task: translation`, found one of `task: language_model`"
     ):
         Translator.load(folder / "lm")

@@ -115,7 +115,7 @@ def test_a_failing_gpu_cannot_be_hidden_once_tensorflow_has_started(machine):
     machine.started = True
     device, (message,) = look()
     assert device.is_gpu
-    assert "fails and cannot be hidden any more, since TensorFlow has started: " in message
+    assert "fails and can no longer be hidden, since TensorFlow has started: " in message
 
 
 # --- the child process

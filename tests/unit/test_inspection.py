@@ -99,10 +99,10 @@ def test_architecture_in_words(make):
         decoder={"cell": "lstm", "attention": "additive", "heads": 3, "transition_depth": 2, "type": "cgru"},
     )
     assert inspect_model(folder)["architecture"] == {
-        "embeddings": "14 units; the output layer is the target's table",
+        "embeddings": "14 units; one table for target and output",
         "encoder": "2 layers of gru, 12 units, highway, layer normalisation; two stacks of alternating direction",
         "attention": "additive, 3 heads",
-        "decoder": "cgru, 1 layer of lstm, 12 units, 2 cells a time step; starts from the dense bridge",
+        "decoder": "cgru, 1 layer of lstm, 12 units, 2 cells per time step; initial state from the dense bridge",
     }
 
 
@@ -237,7 +237,7 @@ def test_damage_is_told_as_when_loading(make, tmp_path, capsys):
     folder, _ = make()
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(ModelDirectoryError, match=r"model\.safetensors: .*its arrays do not match their checksum"):
+    with pytest.raises(ModelDirectoryError, match=r"model\.safetensors: .*its arrays do not match the checksum"):
         inspect_model(folder)
     with (folder / "config.yaml").open("a") as file:
         file.write("# edited\n")
@@ -280,7 +280,7 @@ def test_what_was_made_from_a_model_is_told_with_whether_it_fits(make, capsys):
     save_trained(folder, model, {})
     assert inspect_model(folder)["derived"] == {"list": ["model.safetensors"]}
     assert run("inspect", folder) == 0
-    assert "no longer matches model.safetensors" in " ".join(capsys.readouterr().out.split())
+    assert "outdated: model.safetensors changed since; make it again" in " ".join(capsys.readouterr().out.split())
 
 
 def test_tensorflow_stays_out(make):

@@ -58,7 +58,7 @@ def test_a_translators_defaults_are_as_they_were() -> None:
 
 
 def of_a_translator(key: str, accepted: str) -> str:
-    ours = "and this recipe has 'task: language_model': leave it out"
+    ours = "but this recipe has 'task: language_model': leave it out"
     return f"'{key}' is for 'task: translation', {ours}. Accepted {accepted}"
 
 
@@ -100,7 +100,7 @@ def of_a_translator(key: str, accepted: str) -> str:
         ),
         (
             {"tokenizer": {"from_model": "runs/a", "target_model": "b"}},
-            "tokenizer: 'from_model' brings the tokenizers: leave out 'target_model'.",
+            "tokenizer: 'from_model' provides the tokenizers: leave out 'target_model'.",
         ),
         (
             {"training": {"warm_start": "runs/a"}},
@@ -149,7 +149,7 @@ def test_target_model_alone_is_fine() -> None:
 def test_a_weight_without_a_language_model_is_refused() -> None:
     search = {"language_model_weight": 0.5}
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
-    with pytest.raises(ConfigError, match=r"'language_model_weight' is 0\.5, and there is no 'language_model'"):
+    with pytest.raises(ConfigError, match=r"'language_model_weight' is 0\.5, but there is no 'language_model'"):
         validate_config(values, "t.yaml")
 
 

@@ -41,17 +41,17 @@ def test_spellings(name, code):
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("xx", " Expected a code of ISO 639"),
+        ("xx", " Expected an ISO 639 code"),
         ("jp", " Did you mean 'ja' (Japanese)?"),
         ("cz", " Did you mean 'cs' (Czech)?"),
         ("ua-UA", " Did you mean 'uk' (Ukrainian)?"),
         ("chn", " Did you mean 'zh' (Chinese)?"),
         ("Germn", " Did you mean 'german'?"),
         ("portugese", " Did you mean 'portuguese'?"),
-        ("klingon spoken on Earth", " Expected a code"),
-        ("", " Expected a code"),
-        ("12", " Expected a code"),
-        ("de en", " Expected a code"),
+        ("klingon spoken on Earth", " Expected an ISO 639 code"),
+        ("", " Expected an ISO 639 code"),
+        ("12", " Expected an ISO 639 code"),
+        ("de en", " Expected an ISO 639 code"),
     ],
 )
 def test_unknown_languages_are_refused(name, hint):

@@ -40,7 +40,7 @@ def test_a_lock_is_refused_while_it_is_held(tmp_path):
 def test_without_locks_work_goes_on_with_a_warning(tmp_path, without_locks):
     lock = tmp_path / "run.lock"
     with (
-        pytest.warns(LockWarning, match=rf"run\.lock: this file system has no locks \({without_locks}\)"),
+        pytest.warns(LockWarning, match=rf"run\.lock: this file system does not support locks \({without_locks}\)"),
         file_lock(lock, held),
     ):
         assert pid_file(lock).read_text() == f"{os.getpid()} on {platform.node()}\n"

@@ -213,6 +213,6 @@ def test_shares_are_for_training_only(corpus) -> None:
             name: corpus | {"mixture": [part]},
         }
         with pytest.raises(
-            ValueError, match=f"'{name}' is read whole: leave out 'temperature' and the parts' 'weight'"
+            ValueError, match=f"'{name}' is read completely: leave out 'temperature' and the parts' 'weight'"
         ):
             DataConfig(**corpora)

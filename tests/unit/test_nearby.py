@@ -59,7 +59,7 @@ def test_the_error_names_them(runs, name, what):
 
 def test_an_error_without_models_says_how_one_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelDirectoryError, match="no such folder; no models nearby; seq2seq train makes one"):
+    with pytest.raises(ModelDirectoryError, match="no such folder; no models nearby; to train one: seq2seq train"):
         read_metadata(tmp_path / "x")
 
 

@@ -33,6 +33,23 @@ def test_a_command_has_an_option_for_each_key(name):
         assert plain.replace("`", "") == SearchOptions.model_fields[key].description.replace("`", "")
 
 
+def command_names(command, path=()):
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from command_names(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", command_names(typer.main.get_command(app)), ids=" ".join)
+def test_help_fits_into_80_columns_and_shows_no_type_for_flags(path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*path, "--help"])
+    text = capsys.readouterr().out
+    assert "--help" in text
+    assert "…" not in text, "an option is cut off"
+    assert "<bool>" not in text
+
+
 def test_a_command_gets_what_was_given(capsys):
     seen = []
     application = typer.Typer()

@@ -52,7 +52,7 @@ def test_every_key_of_every_section_is_there_once_and_in_order(task):
 
 
 def test_what_not_all_tasks_have_names_its_task():
-    assert "Stacked recurrent encoder. Only of `translation`." in render_reference()
+    assert "Stacked recurrent encoder. Only for `translation`." in render_reference()
     assert table_of("`decoder`")["heads"]["task"] == "`translation`"
     assert "heads" not in table_of("`decoder`", "language_model")
     assert table_of("`decoder`")["units"]["task"] == ""
@@ -67,8 +67,8 @@ def test_a_row_says_all_that_the_schema_knows():
         "default": "`1.0`",
         "range": "`> 0`, `≤ 1`",
         "unit": "",
-        "meaning": "When sampling: sample from the smallest set of most likely tokens with this cumulative "
-        "probability.",
+        "meaning": "Cumulative probability of the smallest set of most likely tokens to sample from "
+        "(nucleus sampling).",
         "paper": "Holtzman et al. 2020",
         "task": "",
     }
@@ -77,8 +77,8 @@ def test_a_row_says_all_that_the_schema_knows():
     assert decoder["readout_dropout"]["range"] == "`≥ 0`, `< 1`", "the limits of a rate inside of a union"
     assert decoder["residual"]["type"] == "`true | false | highway`"
     assert (data["train"]["default"], data["test"]["default"], data["filters"]["default"]) == ("required", "`null`", "")
-    assert table_of("`training`")["schedule"]["meaning"].startswith("How the learning rate moves")
-    assert "unit" not in table_of("`embeddings`")["size"], "columns that nothing stands in are left out"
+    assert table_of("`training`")["schedule"]["meaning"].startswith("Learning-rate schedule")
+    assert "unit" not in table_of("`embeddings`")["size"], "empty columns are left out"
 
 
 @pytest.mark.parametrize(

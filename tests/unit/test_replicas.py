@@ -107,11 +107,11 @@ def test_texts_of_workers_are_joined_in_their_order(local):
         ('{"cluster": {}}', r"TF_CONFIG is damaged \(KeyError: 'worker'\)"),
         (
             '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}',
-            "this task is worker 2, and there are workers 0 to 1",
+            "this task is worker 2, but there are workers 0 to 1",
         ),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
-            "this task is chief 0, and there are workers 0 to 0",
+            "this task is chief 0, but there are workers 0 to 0",
         ),
     ],
 )
@@ -130,8 +130,8 @@ def test_a_wrong_cluster_is_an_error(text, message, monkeypatch):
         (None, 0, "--workers and --worker-index go together"),
         ("a:1,b", 0, "expected host:port, found 'b'"),
         ("a:1,:2", 0, "expected host:port, found ':2'"),
-        ("a:1,b:2", 2, "--worker-index 2: there are workers 0 to 1"),
-        ("a:1,b:2", -1, "--worker-index -1: there are workers 0 to 1"),
+        ("a:1,b:2", 2, "--worker-index 2: expected the index of a worker, 0 to 1"),
+        ("a:1,b:2", -1, "--worker-index -1: expected the index of a worker, 0 to 1"),
     ],
 )
 def test_wrong_flags_are_errors(workers, index, message):
@@ -153,11 +153,14 @@ def test_only_errors_of_several_workers_are_about_other_workers():
     with pytest.raises(tf.errors.UnavailableError), report_lost_workers(replicas):
         raise lost
     replicas.num_workers = 2
-    message = r"worker 0 of 2 lost another one, .* \(UnavailableError\)"
+    message = r"worker 0 of 2 lost another worker, .* \(UnavailableError\)"
     with pytest.raises(TrainingError, match=message), report_lost_workers(replicas):
         raise lost
     unlike = tf.errors.InternalError(None, None, "Device 1 is joining a group with incompatible device type GPU")
-    with pytest.raises(TrainingError, match="the workers have unlike devices"), report_lost_workers(replicas):
+    with (
+        pytest.raises(TrainingError, match="the workers have different kinds or numbers of devices"),
+        report_lost_workers(replicas),
+    ):
         raise unlike
 
 

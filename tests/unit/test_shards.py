@@ -255,16 +255,16 @@ def change(job, **options):
 @pytest.mark.parametrize(
     ("changed", "count", "message"),
     [
-        (lambda job: change(job, beam_size=7), 2, "options.beam_size is 5 there and 7 now"),
-        (lambda job: replace(job, output_format="jsonl"), 2, "format is text there and jsonl now"),
-        (lambda job: replace(job, precision="mixed_float16"), 2, "precision is float32 there and mixed_float16 now"),
-        (lambda job: job, 3, "shards is 2 there and 3 now"),
+        (lambda job: change(job, beam_size=7), 2, "options.beam_size was 5 and is now 7"),
+        (lambda job: replace(job, output_format="jsonl"), 2, "format was text and is now jsonl"),
+        (lambda job: replace(job, precision="mixed_float16"), 2, "precision was float32 and is now mixed_float16"),
+        (lambda job: job, 3, "shards was 2 and is now 3"),
         (
             lambda job: job.source.write_text("a\n" * 11) and job,
             2,
-            r"input.sha256 is [0-9a-f]{8} there and [0-9a-f]{8} now",
+            r"input.sha256 was [0-9a-f]{8} and is now [0-9a-f]{8}",
         ),
-        (lambda job: job.source.write_text("a\n" * 12) and job, 2, "input.lines is 11 there and 12 now"),
+        (lambda job: job.source.write_text("a\n" * 12) and job, 2, "input.lines was 11 and is now 12"),
     ],
 )
 @pytest.mark.parametrize("joined", [False, True])
@@ -275,7 +275,7 @@ def test_another_job_is_refused_with_what_differs(job, changed, count, message, 
     before = {path: path.read_bytes() for path in job.output.parent.rglob("*") if path.is_file() and path != job.source}
     before = {path: content for path, content in before.items() if path.suffix != ".lock"}
     for number in (1, 2):
-        with pytest.raises(BulkError, match=rf"json: tells of another job: .*{message}.*(Give another --output)"):
+        with pytest.raises(BulkError, match=rf"json: belongs to another job: .*{message}.*(Give another --output)"):
             go(changed(job), number, count)
     assert before
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -288,7 +288,7 @@ def test_machines_that_translate_more_at_once_join_the_same_job(job):
 
 
 def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
-    with pytest.raises(BulkError, match="the job is in float32, and the translator's model in tf32"):
+    with pytest.raises(BulkError, match="the precision of the job is float32, but that of the translator is tf32"):
         go(job, 1, 2, Shouting("tf32"))
     assert names(job) == ["in"]
 
@@ -301,7 +301,7 @@ def test_answers_of_two_jobs_are_not_joined(job):
             record.write_text(record.read_text().replace('"beam_size": 5', '"beam_size": 7'))
             return super().translate_stream(*arguments, **more)
 
-    with pytest.raises(BulkError, match=r"out\.manifest\.json: tells of another job: options.beam_size is 7 there"):
+    with pytest.raises(BulkError, match=r"out\.manifest\.json: belongs to another job: options.beam_size was 7"):
         go(job, 1, 1, Meanwhile())
     assert not job.output.exists()
 
@@ -313,7 +313,7 @@ def test_another_model_is_refused(job, tmp_path):
     model = save_random_model(tmp_path / "new", toy_tokenizer())
     model.output_bias.assign_add(np.ones(model.output_bias.shape))
     save_trained(tmp_path / "other", model, {})
-    with pytest.raises(BulkError, match=r"model\.model\.safetensors is [0-9a-f]{8} there and [0-9a-f]{8} now"):
+    with pytest.raises(BulkError, match=r"model\.model\.safetensors was [0-9a-f]{8} and is now [0-9a-f]{8}"):
         go(job, 2, 2)
 
 
@@ -342,13 +342,13 @@ def test_damage_is_refused_with_a_remedy(job):
 
     for damaged in (about[:-9], "[]", '"a"', "\xff"):
         record.write_text(damaged, encoding="latin-1")
-        refused(1, r"out\.manifest\.json: damaged: .*delete out\.manifest\.json to begin anew")
+        refused(1, r"out\.manifest\.json: damaged: .*delete out\.manifest\.json to start over")
     record.write_text(about)
     for damaged in (whole[:-1], whole.replace(b"\n", b" ", 1)):
         answer.write_bytes(damaged)
-        refused(2, r"000000000003: found answers to 1 line, expected 2, of lines 3 to 4\. Delete it")
+        refused(2, r"000000000003: found translations of 1 line, expected 2, of lines 3 to 4\. Delete the file")
     answer.write_bytes(whole + b"MORE\n")
-    refused(2, r"000000000003: found answers to 3 lines, expected 2, of lines 3 to 4\. Delete it")
+    refused(2, r"000000000003: found translations of 3 lines, expected 2, of lines 3 to 4\. Delete the file")
     answer.unlink()
     assert go(job, 1, 2).joined
     assert job.output.read_bytes() == expected()
@@ -358,7 +358,7 @@ def test_what_is_missing_at_the_join_is_named(job):
     at_join = chunks.Chunks(job, job.identity(), CHUNK)
     assert not at_join.resume()
     at_join.translate_chunk(Shouting(), 1, LINES[:2], pytest.fail)
-    with pytest.raises(BulkError, match=r"000000000003: found answers to 0 lines, expected 2, of lines 3 to 4"):
+    with pytest.raises(BulkError, match=r"000000000003: found translations of 0 lines, expected 2, of lines 3 to 4"):
         at_join.join()
     assert not job.output.exists()
 
@@ -368,7 +368,9 @@ def test_an_output_that_changed_after_the_join_is_refused(job):
     size = job.output.stat().st_size
     assert json.loads(job.output.with_name("out.manifest.json").read_text())["bytes"] == size
     job.output.write_bytes(b"x")
-    with pytest.raises(BulkError, match=rf"out: found a file of 1 bytes, and out.manifest.json says {size} bytes"):
+    with pytest.raises(
+        BulkError, match=rf"out: found a file of 1 byte, but {size} bytes are recorded in out.manifest.json"
+    ):
         go(job, 1, 1)
     job.output.unlink()
     with pytest.raises(BulkError, match="out: found no such file"):
@@ -382,7 +384,7 @@ def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
     monkeypatch.setattr(
         chunks.Chunks, "missing_chunks", lambda *given: job.source.write_text("one\ntwo\nthree\n") and missing(*given)
     )
-    with pytest.raises(CorpusError, match="in: found 3 lines, and there were 11 when this began"):
+    with pytest.raises(CorpusError, match="in: found 3 lines, but there were 11 at the start"):
         go(job, 1, 1)
 
 
@@ -392,7 +394,9 @@ def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
     holder += "with file_lock(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is on shard 2/2\. Wait"):
+        with pytest.raises(
+            BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is translating shard 2/2\. Wait"
+        ):
             go(job, 2, 2)
         assert not go(job, 1, 2).joined, "another shard is free"
         first.kill()

@@ -313,7 +313,7 @@ def test_two_languages_in_one_word(given, codes):
         ("de-deu", "expected two different languages, e.g. en-de, found de-deu"),
         ("xx-yy", "unknown language 'xx'"),
         ("en-jp", "unknown language 'jp'. Did you mean 'ja'"),
-        ("pt-br-en", "expected two different languages, e.g. en-de, with _ within a code of several parts"),
+        ("pt-br-en", "expected two different languages, e.g. en-de, with _ inside a code of several parts"),
         ("", "expected two different languages"),
         ("en-", "unknown language ''"),
     ],

@@ -299,8 +299,11 @@ def test_a_fingerprint_follows_the_layout(write):
         ({"score_column": 3}, "'score_column' and 'min_score' go together: give both"),
         ({"min_score": 0.5}, "'score_column' and 'min_score' go together: give both"),
         ({"columns": ("en", "en")}, "'columns' names column en twice"),
-        ({"columns": ("en", "de"), "header": False}, "column 'en' is a name in the header, and 'header' is false"),
-        ({"delimiter": "comma", "quoted": False}, "'delimiter: comma' is CSV, whose cells may be quoted"),
+        (
+            {"columns": ("en", "de"), "header": False},
+            "column 'en' is given by its name in the header, but",
+        ),
+        ({"delimiter": "comma", "quoted": False}, "'delimiter: comma' means CSV, whose cells may be quoted"),
         ({"columns": (0, 1)}, "'columns.0': found 0. Input should be the number of a column, from 1, or its name"),
         ({"columns": (1, 1.5)}, "'columns.1': found 1.5. Input should be the number of a column, from 1, or its name"),
     ],

@@ -82,7 +82,7 @@ def test_a_recipe_of_terabytes_is_refused_before_it_is_built(folder):
         changed = recipe | {section: recipe[section] | {key: 2_000_000_000}}
         forge(folder, "config.yaml", yaml.safe_dump(changed).encode())
         with pytest.raises(
-            ModelDirectoryError, match=rf"'{section}' needs [\d,]{{13,}} parameters or more, and the file"
+            ModelDirectoryError, match=rf"'{section}' needs at least [\d,]{{13,}} parameters, but the file"
         ):
             load_model(folder)
 
@@ -103,7 +103,10 @@ def test_weights_of_another_shape_are_refused(folder):
 
 
 METADATA = {
-    "a later format": ({"format_version": 2}, "format version 2, this seq2seq reads up to 1. Install a later"),
+    "a later format": (
+        {"format_version": 2},
+        "found format version 2, but this seq2seq reads up to 1. Install a later",
+    ),
     "no format": ({"format_version": None}, "damaged: no 'format_version'"),
     "a format in words": ({"format_version": "1"}, "damaged: 'format_version'"),
     "endless": ({"format_version": float("inf")}, "damaged: 'format_version'"),
@@ -111,7 +114,10 @@ METADATA = {
     "no checksum of the recipe": ({"sha256": {"joint.spm": "0"}}, "no checksum of config.yaml"),
     "checksums in a list": ({"sha256": ["config.yaml"]}, "damaged: 'sha256'"),
     "another checksum": ({"sha256": {"config.yaml": "0"}}, "config.yaml: changed since the model was saved"),
-    "a path that climbs": ({"sha256": {"config.yaml": "0", "../secret": "0"}}, "a checksum of '../secret', which no"),
+    "a path that climbs": (
+        {"sha256": {"config.yaml": "0", "../secret": "0"}},
+        "a checksum of '../secret', which is no",
+    ),
     "an absolute path": ({"sha256": {"config.yaml": "0", "/etc/passwd": "0"}}, "a checksum of '/etc/passwd', which"),
     "scores": ({"scores": 3}, "damaged: 'scores'"),
     "versions": ({"versions": {"keras": 3}}, "damaged: 'versions.keras'"),
