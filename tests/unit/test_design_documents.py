@@ -20,7 +20,8 @@ FOLDERS = sorted(path.name for path in (ROOT / "seq2seq").iterdir() if path.is_d
 
 def code_spans(text: str) -> list[str]:
     """What stands between backticks, outside of fenced blocks."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    return [" ".join(span.split()) for span in spans]
 
 
 def read(name: str) -> str:
