@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,36 +12,59 @@ import typer
 import yaml
 
 import seq2seq
-from seq2seq.cli import app, main
+from seq2seq.cli import app
 from seq2seq.config import validate_config
 from seq2seq.corpora.downloads.catalogue import load_catalogue
-from tests.documents import DOCUMENTS, ROOT, Block, Command, blocks, commands, read_document
+from tests.command import run
+from tests.documents import (
+    DOCUMENTS,
+    ROOT,
+    SHELLS,
+    SIZES,
+    STRUCTURE,
+    Block,
+    Command,
+    at_toy_size,
+    commands,
+    model_directory,
+    read_blocks,
+    read_document,
+    trains,
+)
 from tests.toy import language_model_values, pairs, toy_values, write_corpus
 
-KINDS = {"bash", "console", "python", "text", "yaml"}
-BLOCKS = {name: blocks(name) for name in DOCUMENTS}
+KINDS = {*SHELLS, "python", "text", "yaml"}
+BLOCKS = {name: read_blocks(name) for name in DOCUMENTS}
 RUN = [name for name in DOCUMENTS if any(block.reason is None and block.kind != "text" for block in BLOCKS[name])]
-PREPARED = {"runs/multi30k-en-de-small", "runs/pairs", "runs/quickstart"}  # where the document itself trains none
-# Keys that make a model small, whatever the document sets.
-SIZES = {
-    "training.updates": 2, "batching.max_tokens": 200, "data.filters.max_tokens": 60, "tokenizer.vocabulary_size": 56,
-    "tokenizer.exact_size": "false", "embeddings.size": 8, "decoder.units": 8, "encoder.units": 8,
-}  # fmt: skip
-# Of the recipes that the documents train, equal where a document sets nothing else: equal graphs are traced once.
-STRUCTURE = {
-    "embeddings.dropout": 0.1, "decoder.dropout": 0.1, "encoder.dropout": 0.1, "training.beta_2": 0.98,
-    "training.label_smoothing": 0.1,
-}  # fmt: skip
-PHRASES = {
-    "data.train.pairs": 300, "data.valid.pairs": 20, "data.test.pairs": 20, "tokenizer.vocabulary_size": 150,
-    "search.max_length_factor": 0.5,
-}  # fmt: skip
-REPLACED = {"--items": "1", "--last": "1", "--vocabulary-size": "40", "--train-pairs": "100", "--held-out-pairs": "20"}
+PREPARED = {"runs/multi30k-en-de-small", "runs/pairs", "runs/quickstart"}  # made for documents that do not train them
+PRETRAINED = "phrasebook-en-de"
+
+
+@dataclass
+class Made:
+    """What all documents share.
+
+    Attributes:
+        folder: Corpora, under all names that the documents give them.
+        models: Model directories, by the command that trained them.
+    """
+
+    folder: Path
+    models: dict[tuple[str, ...], Path] = field(default_factory=dict)
+
+    def train(self, *arguments: str) -> None:
+        """Run a command that trains, or copy what the same command has made before."""
+        directory = model_directory(arguments)
+        if arguments not in self.models:
+            run_or_fail(*arguments)
+            self.models[arguments] = directory.absolute()
+        elif not directory.exists():
+            shutil.copytree(self.models[arguments], directory)
 
 
 @pytest.fixture(scope="module")
-def trained(shared_graphs, tmp_path_factory):
-    """Corpora under all names that the documents give them, and a model of them."""
+def made(shared_graphs, tmp_path_factory):
+    """A toy corpus."""
     folder = tmp_path_factory.mktemp("documents")
     write_corpus(folder, train=200, valid=20)
     shutil.copy(folder / "train.tsv", folder / "pairs.tsv")
@@ -49,19 +73,13 @@ def trained(shared_graphs, tmp_path_factory):
             text = "".join(f"{pair[side]}\n" for pair in pairs(count, 3))
             (folder / f"{name}.{language}.gz").write_bytes(gzip.compress(text.encode()))
             (folder / f"{name}.{language}").write_text(text, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MULTI30K", str(folder))
-        run(["train", "multi30k-en-de-small"])
-    return folder
+    return Made(folder)
 
 
 @pytest.fixture
-def folder(trained, tmp_path, monkeypatch):
+def folder(made, tmp_path, monkeypatch):
     """Working folder of a document's reader."""
-    for file in trained.iterdir():
-        if file.is_file():
-            shutil.copy(file, tmp_path)
+    shutil.copytree(made.folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/multi30k-en-de").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -70,7 +88,7 @@ def folder(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_what_a_document_shows_runs(name, folder, trained, monkeypatch, capfd):
+def test_what_a_document_shows_runs(name, folder, made, monkeypatch, capfd):
     train_pairs = seq2seq.train_pairs
 
     def train_toy(*arguments, overrides=(), **options):
@@ -79,81 +97,58 @@ def test_what_a_document_shows_runs(name, folder, trained, monkeypatch, capfd):
     monkeypatch.setattr(seq2seq, "train_pairs", train_toy)
     namespace: dict = {}
     for block in BLOCKS[name]:
-        if block.reason is not None or block.kind == "text":
+        if block.reason is not None:
             continue
         if block.kind == "yaml":
             check_yaml(block, folder)
         elif block.kind == "python":
             source = re.sub(r"epochs=\d+", "epochs=1", block.text)
             exec(compile(source, block.place, "exec"), namespace)
-        else:
-            for command in commands(block):
-                follow(command, trained / "runs/multi30k-en-de-small", monkeypatch, capfd)
+        for command in commands(block):
+            follow(command, made, monkeypatch, capfd)
 
 
-def follow(command: Command, model: Path, monkeypatch, capfd) -> None:
+def follow(command: Command, made: Made, monkeypatch, capfd) -> None:
     """Run a command of a shell block in the working folder."""
-    program, *arguments = command.words or [""]
+    program, *arguments = command.words
     if program == "export":
-        variable, _, value = arguments[0].partition("=")
-        monkeypatch.setenv(variable, value)
-    elif program == "make":
+        monkeypatch.setenv(*arguments[0].split("=", 1))
+        return
+    if program == "make":
         check_make(arguments, command.place)
-    else:
-        assert program == "seq2seq", f"{command.place}: no test knows how to run {command.words}: mark the block"
-        for folder in PREPARED.intersection(re.findall(r"runs/[\w-]+", " ".join(arguments))):
-            if not Path(folder).exists():
-                shutil.copytree(model, folder)
-        if command.feed:
-            source, *words = command.feed
-            assert source in ("cat", "echo"), command
-            Path("stdin").write_text(" ".join(words) + "\n" if source == "echo" else Path(words[0]).read_text())
-            arguments += ["-i", "stdin"]
-        capfd.readouterr()
-        run([re.sub(r"\$(\w+)", lambda name: os.environ[name[1]], word) for word in arguments])
-        output = capfd.readouterr().out
-        if command.output:
-            Path(command.output).write_text(output, encoding="utf-8")
-        if command.shown and "phrasebook-en-de" in arguments:
-            assert without_scores(output) == without_scores(command.shown), command.place
+        return
+    assert program == "seq2seq", f"{command.place}: no test knows how to run {command.words}: mark the block"
+    arguments = [re.sub(r"\$(\w+)", lambda name: os.environ[name[1]], word) for word in arguments]
+    if trains(arguments) and not any(folder in " ".join(arguments) for folder in PREPARED):
+        made.train(*arguments)
+        return
+    for model in PREPARED.intersection(re.findall(r"runs/[\w-]+", " ".join(arguments))):
+        if not Path(model).exists():
+            made.train("train", "multi30k-en-de-small")
+        if not Path(model).exists():
+            shutil.copytree("runs/multi30k-en-de-small", model)
+    if command.feed:
+        source, *words = command.feed
+        text = " ".join(words) + "\n" if source == "echo" else Path(words[0]).read_text(encoding="utf-8")
+        Path("stdin").write_text(text, encoding="utf-8")
+        arguments += ["-i", "stdin"]
+    capfd.readouterr()
+    run_or_fail(*arguments)
+    output = capfd.readouterr().out
+    if command.output:
+        Path(command.output).write_text(output, encoding="utf-8")
+    if command.shown and PRETRAINED in arguments:
+        assert without_scores(output) == without_scores(command.shown), command.place
+
+
+def run_or_fail(*arguments: str) -> None:
+    """Run a command of `seq2seq` in this process, at toy size."""
+    assert run(*at_toy_size(arguments)) == 0, " ".join(at_toy_size(arguments))
 
 
 def without_scores(output: str) -> str:
     """Printed text without figures, whose last digits depend on the machine."""
     return re.sub(r"-?\d+\.\d+", "#", output).strip()
-
-
-def run(arguments: list[str]) -> None:
-    """Run `seq2seq` in this process, at toy size."""
-    words = [REPLACED.get(before, word) for before, word in zip(["", *arguments[:-1]], arguments, strict=True)]
-    if words[0] in ("train", "quickstart") and "--dump-config" not in words:
-        before, after = (
-            [part for item in keys.items() for part in ("--set", "{}={}".format(*item))] for keys in toy_keys(words)
-        )
-        words = [words[0], *before, *words[1:], *after]
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    assert not end.value.code, " ".join(words)
-
-
-def toy_keys(words: list[str]) -> tuple[dict, dict]:
-    """Keys to set before and after those of a document's own training command."""
-    recipe = "quickstart" if words[0] == "quickstart" else words[1]
-    structure, sizes = STRUCTURE, SIZES
-    if recipe in ("quickstart", "language-model") and not re.search(r"data\.train[.=](?!pairs)", " ".join(words)):
-        sizes = {**sizes, **PHRASES}
-    if recipe == "language-model":  # it has neither an encoder nor a test corpus, and is not searched
-        structure, sizes = (
-            {key: value for key, value in keys.items() if not key.startswith(("encoder.", "data.test.", "search."))}
-            for keys in (structure, sizes)
-        )
-    return structure, sizes
-
-
-def check_make(arguments: list[str], place: str) -> None:
-    """The targets exist."""
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert arguments and set(arguments) <= set(targets), f"{place}: {arguments}"
 
 
 def check_yaml(block: Block, folder: Path) -> None:
@@ -168,54 +163,53 @@ def check_yaml(block: Block, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_blocks_are_of_a_known_kind_and_marked_ones_name_what_exists(name):
+def test_blocks_are_of_a_known_kind_and_those_not_run_name_what_exists(name):
     for block in BLOCKS[name]:
         assert block.kind in KINDS, f"{block.place}: {block.kind or 'no kind'} is none of {sorted(KINDS)}"
-        if block.reason is None or block.kind not in ("bash", "console") or "#!" in block.text:
-            continue
-        for command in commands(block):
+        for command in commands(block) if block.reason else ():
             program, *arguments = command.words
             if program == "seq2seq":
                 check_options(arguments, command.place)
             elif program == "make":
                 check_make(arguments, command.place)
             elif program == "python" and arguments[0].startswith("benchmarks/"):
-                script = ROOT / arguments[0]
-                sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py"))
-                assert script.is_file(), f"{command.place}: {script}"
-                flags = {word for word in arguments if word.startswith("--")}
-                assert all(f'"{flag}"' in sources for flag in flags), f"{command.place}: {flags}"
+                check_script(arguments, command.place)
 
 
 def check_options(arguments: list[str], place: str) -> None:
-    """The command exists and has these options."""
-    group = typer.main.get_command(app)
-    words = arguments.copy()
-    command = group
+    """The command of `seq2seq` exists and has these options."""
+    command, words = typer.main.get_command(app), arguments.copy()
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
-    names = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     own = words[: words.index("--")] if "--" in words else words
-    assert {word for word in own if re.match(r"--?[a-z]", word)} <= names, f"{place}: {arguments}"
+    assert {word for word in own if re.match(r"--?[a-z]", word)} <= known, f"{place}: {arguments}"
+
+
+def check_make(targets: list[str], place: str) -> None:
+    """The targets exist."""
+    known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(targets) <= set(known), f"{place}: {targets}"
+
+
+def check_script(arguments: list[str], place: str) -> None:
+    """The script exists, and some script beside it declares its options."""
+    assert (ROOT / arguments[0]).is_file(), f"{place}: {arguments[0]}"
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py"))
+    assert all(f'"{word}"' in sources for word in arguments if word.startswith("--")), f"{place}: {arguments}"
 
 
 def test_the_documents_show_every_command():
-    shown = " ".join(
-        " ".join(command.words)
-        for found in BLOCKS.values()
-        for block in found
-        if block.kind in ("bash", "console")
-        for command in commands(block)
-        if "#!" not in block.text
-    )
-    verbs = typer.main.get_command(app).commands
-    assert not [verb for verb in verbs if not re.search(rf"\bseq2seq {verb}\b", shown)]
+    found = [command.words for blocks in BLOCKS.values() for block in blocks for command in commands(block)]
+    shown = {words[1] for words in found if words[0] == "seq2seq"}
+    assert shown >= typer.main.get_command(app).commands.keys()
 
 
-def test_readme_is_short_and_names_both_ways_to_begin():
+def test_the_readme_is_short_and_names_both_ways_to_begin():
     readme = read_document("README.md")
     assert len(readme.encode()) <= 7000
-    assert "`make quickstart`" in readme and "`make test`" in readme
+    assert "`make quickstart`" in readme
+    assert "`make test`" in readme
 
 
 def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():
