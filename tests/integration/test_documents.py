@@ -102,7 +102,7 @@ def test_what_a_document_shows_runs(name, folder, made, monkeypatch, capfd):
         if block.kind == "yaml":
             check_yaml(block, folder)
         elif block.kind == "python":
-            source = re.sub(r"epochs=\d+", "epochs=1", block.text)
+            source = re.sub(r"\b(epochs|items)=\d+", r"\1=1", block.text)
             exec(compile(source, block.place, "exec"), namespace)
         for command in commands(block):
             follow(command, made, monkeypatch, capfd)
