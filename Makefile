@@ -3,15 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
-INSTALL := $(BIN)/python $(PIP_INSTALL) constraints.txt --editable
+UV_INSTALL := $(BIN)/uv pip install --quiet --python
+INSTALL := $(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable
 
 # Apache Beam holds other packages back, so it has an environment and constraints of its own.
 BEAM_VENV := .venv-apache-beam
 PRETRAINED := seq2seq/pretrained/phrasebook-en-de
 PRETRAINED_BUILD := build/phrasebook-en-de
-EXTRAS := gpu analysis notebooks tensorboard cjk corpora int8 dev  # all but apache-beam
-COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header \
+# constraints.txt pins what `make check` installs, and nothing that is only in other extras.
+DEV := pyproject.toml --extra analysis --extra tensorboard --extra cjk --extra int8 --group dev --group docs
+UPGRADE := --upgrade
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
 
 .PHONY: quickstart pretrained notebooks test test-apache-beam check lint docs lock clean
@@ -53,28 +55,29 @@ lint: $(VENV)/installed-dev  ## formatting, style, import rules, types
 docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema
 	$(BIN)/python -m seq2seq.config.reference > docs/configuration.md
 
-lock: $(VENV)/installed-dev  ## resolve both constraints files anew, for every supported Python
-	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) $(EXTRAS:%=--extra %) --upgrade --output-file constraints.txt
+lock: $(VENV)/ready  ## resolve both constraints files anew, for every supported Python; UPGRADE= keeps the versions
+	$(COMPILE) $(DEV) $(UPGRADE) --output-file constraints.txt
 	cp constraints.txt constraints-apache-beam.txt  # the versions to keep where Apache Beam allows them
-	$(COMPILE) --all-extras --output-file constraints-apache-beam.txt
+	$(COMPILE) pyproject.toml --extra apache-beam --group test --output-file constraints-apache-beam.txt
 
 clean:
 	rm -rf $(VENV) $(BEAM_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
-$(VENV)/python-ready $(BEAM_VENV)/python-ready:
+$(VENV)/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"{sys.version}: need Python 3.11 to 3.13, set PYTHON=python3.x")'
 	$(PYTHON) -m venv $(@D)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	touch $@
 
-$(VENV)/installed: $(VENV)/python-ready pyproject.toml constraints.txt
+$(VENV)/installed: $(VENV)/ready pyproject.toml constraints.txt
 	$(INSTALL) .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) '.[dev]'
+	$(INSTALL) . --requirement $(DEV)
 	touch $@
 
-$(BEAM_VENV)/installed: $(BEAM_VENV)/python-ready pyproject.toml constraints-apache-beam.txt
-	$(BEAM_VENV)/bin/python $(PIP_INSTALL) constraints-apache-beam.txt --editable '.[apache-beam]' pytest
+$(BEAM_VENV)/installed: $(VENV)/ready pyproject.toml constraints-apache-beam.txt
+	$(PYTHON) -m venv $(@D)
+	$(UV_INSTALL) $(BEAM_VENV)/bin/python --constraint constraints-apache-beam.txt --editable '.[apache-beam]' --group test
 	touch $@

@@ -3,7 +3,7 @@
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -49,6 +49,46 @@ _HOME = {
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 
+if TYPE_CHECKING:  # type checkers and editors see the names here, of which a test knows that they are those of _HOME
+    from seq2seq.analysis.challenge.sets import ChallengeReport as ChallengeReport
+    from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as evaluate_challenge_sets
+    from seq2seq.analysis.plots.history import plot_history as plot_history
+    from seq2seq.analysis.plots.translations import plot_attention as plot_attention
+    from seq2seq.config import Config as Config
+    from seq2seq.config import CorpusConfig as CorpusConfig
+    from seq2seq.config import DecoderConfig as DecoderConfig
+    from seq2seq.config import EmbeddingsConfig as EmbeddingsConfig
+    from seq2seq.config import EncoderConfig as EncoderConfig
+    from seq2seq.config import GenerationOptions as GenerationOptions
+    from seq2seq.config import LanguageModelDecoderConfig as LanguageModelDecoderConfig
+    from seq2seq.config import SearchOptions as SearchOptions
+    from seq2seq.config import TokenizerConfig as TokenizerConfig
+    from seq2seq.config import load_config as load_config
+    from seq2seq.corpora import SentencePair as SentencePair
+    from seq2seq.corpora import open_corpus as open_corpus
+    from seq2seq.data.batching import batch_dataset as batch_dataset
+    from seq2seq.data.batching import plan_batches as plan_batches
+    from seq2seq.data.encoded import encode_corpus as encode_corpus
+    from seq2seq.data.tokenizer import Tokenizer as Tokenizer
+    from seq2seq.data.tokenizer import Tokenizers as Tokenizers
+    from seq2seq.errors import Seq2SeqError as Seq2SeqError
+    from seq2seq.evaluation.metrics import EvaluationReport as EvaluationReport
+    from seq2seq.evaluation.metrics import evaluate as evaluate
+    from seq2seq.export.export import export_model as export_model
+    from seq2seq.inference.results import Translation as Translation
+    from seq2seq.inference.text_generator import PerplexityReport as PerplexityReport
+    from seq2seq.inference.text_generator import TextGenerator as TextGenerator
+    from seq2seq.inference.translator import Translator as Translator
+    from seq2seq.model_directory.model import save_model as save_model
+    from seq2seq.models.language_model import LanguageModel as LanguageModel
+    from seq2seq.models.translation import Seq2Seq as Seq2Seq
+    from seq2seq.training import TrainingReport as TrainingReport
+    from seq2seq.training import train as train
+    from seq2seq.training.cell_comparison import CellComparison as CellComparison
+    from seq2seq.training.cell_comparison import compare_cells as compare_cells
+    from seq2seq.training.fit_dataset import make_dataset as make_dataset
+    from seq2seq.training.pairs import train_pairs as train_pairs
+
 if "keras" in sys.modules and sys.modules["keras"].config.backend() != "tensorflow":
     raise ImportError(
         f"seq2seq runs Keras on TensorFlow, and Keras is already loaded on "
@@ -58,10 +98,12 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'seq2seq' has no attribute {name!r}")
-    return getattr(import_module(f"seq2seq.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # for which any name would be one of this module
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'seq2seq' has no attribute {name!r}")
+        return getattr(import_module(f"seq2seq.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

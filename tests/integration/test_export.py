@@ -256,6 +256,43 @@ def test_what_was_made_from_another_model_is_refused_or_left_out(model, tmp_path
     assert {file.name for file in (tmp_path / "copy").iterdir()} == MODEL
 
 
+def test_weights_are_stored_in_float16_and_used_in_float32(model, tmp_path, capsys):
+    half = tmp_path / "half"
+    assert run("export", model, half, "--dtype", "float16") == 1
+    assert (
+        f"{DECODER_FILE}: was made from weights in float32, and the copy's are in float16." in capsys.readouterr().err
+    )
+    assert not half.exists()
+    assert run("export", model, half, "--dtype", "float16", "--model-only") == 0
+    stored, _ = load_arrays(half / "model.safetensors")
+    rounded = {name: array.astype(np.float16) for name, array in load_weights(model).items()}
+    assert_same_arrays(stored, rounded)
+    assert {array.dtype for array in load_weights(half).values()} == {np.dtype(np.float32)}
+    assert read_metadata(half)["weights_dtype"] == "float16"
+    assert "Trained in float32; the weights are stored in float16." in (half / "README.md").read_text(encoding="utf-8")
+    assert run("quantize", half) == 0
+    export_model(half, tmp_path / "again")
+    translator = Translator.load(half)
+    translator.save(tmp_path / "saved")
+    for copy in ("again", "saved"):  # the type stays, and with it what was made from these weights
+        assert read_metadata(tmp_path / copy)["weights_dtype"] == "float16"
+        assert_same_arrays(load_arrays(tmp_path / copy / "model.safetensors")[0], rounded)
+        assert (tmp_path / copy / DECODER_FILE).exists()
+    translator.model.weights[0].assign(translator.model.weights[0] * 1.0001)
+    translator.save(tmp_path / "trained")
+    assert read_metadata(tmp_path / "trained")["weights_dtype"] == "float32", "or a small change would be lost"
+
+
+def test_weights_that_float16_does_not_have_are_refused(model, tmp_path):
+    translator = Translator.load(model)
+    weight = translator.model.weights[0]
+    weight.assign(np.full(weight.shape, -70_000, np.float32))
+    translator.save(tmp_path / "large")
+    with pytest.raises(ModelDirectoryError, match=r"' has the value 70,000, and float16 ends at 65,504"):
+        export_model(tmp_path / "large", tmp_path / "half", dtype="float16")
+    assert not (tmp_path / "half").exists()
+
+
 def test_what_its_recipe_needs_is_not_left_out(model, tmp_path):
     changed = shutil.copytree(model, tmp_path / "model")
     values = yaml.safe_load((changed / "config.yaml").read_text())

@@ -1,7 +1,9 @@
 """What must not be imported, checked in fresh processes, where start-up is the point."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
     ("code", "allowed"),
     [
         ("import seq2seq", ()),
+        ("from seq2seq.cli import main; main(['--version'])", ()),
         ("from seq2seq.cli import main; main(['--help'])", ()),
         ("from seq2seq.cli import main; main(['train', '--help'])", ()),
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
@@ -81,3 +84,12 @@ def test_public_names_exist():
 def test_the_module_runs_as_a_command():
     done = subprocess.run([sys.executable, "-m", "seq2seq", "--help"], capture_output=True, text=True, check=True)
     assert "translate" in done.stdout
+
+
+def test_type_checkers_see_the_public_names():
+    import seq2seq
+
+    tree = ast.parse(Path(seq2seq.__file__).read_text(encoding="utf-8"))
+    (block, *_) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    seen = {alias.asname: node.module for node in block.body for alias in node.names if alias.name == alias.asname}
+    assert seen == {name: f"seq2seq.{home}" for name, home in seq2seq._HOME.items()}

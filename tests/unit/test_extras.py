@@ -18,7 +18,8 @@ from seq2seq.errors import MissingExtraError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION_NAME, missing_extra_error, require_extra
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 # By the names of their modules; mtdata is a program here, and MeCab is imported by sacreBLEU.
 EXTRA_OF = {
     **dict.fromkeys(("pandas", "scipy", "sklearn", "matplotlib"), "analysis"),
@@ -190,16 +191,24 @@ def pins(name):
     return re.findall(r"(?m)^([a-z0-9-]+)==", (ROOT / name).read_text(encoding="utf-8"))
 
 
-def test_every_extra_is_pinned_and_apache_beam_apart():
-    everyone, with_apache_beam = pins("constraints.txt"), pins("constraints-apache-beam.txt")
-    for extra, requirements in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items():
-        names = {re.match("[A-Za-z0-9-]+", requirement)[0].lower() for requirement in requirements} - {
-            DISTRIBUTION_NAME
-        }
-        assert names <= set(with_apache_beam), extra
-        assert names <= set(everyone) or extra == "apache-beam", extra
-    assert "apache-beam" not in everyone
-    assert set(everyone) <= set(with_apache_beam)
+def names_of(requirements):
+    names = (re.match("[A-Za-z0-9-]+", one)[0].lower() for one in requirements if isinstance(one, str))
+    return set(names) - {DISTRIBUTION_NAME}
+
+
+def test_what_checks_install_is_pinned_and_apache_beam_apart():
+    everyone, with_apache_beam = set(pins("constraints.txt")), set(pins("constraints-apache-beam.txt"))
+    extras, groups = PROJECT["optional-dependencies"], PYPROJECT["dependency-groups"]
+    (developer,) = re.findall(r"(?m)^DEV := (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    installed = set(re.findall(r"--extra (\S+)", developer))
+    assert set(re.findall(r"--group (\S+)", developer)) | {"test"} == set(groups)
+    for requirements in (PROJECT["dependencies"], *groups.values(), *(extras[name] for name in installed)):
+        assert names_of(requirements) <= everyone
+    for extra in extras.keys() - installed - {"gpu"}:  # whose TensorFlow is everyone's
+        assert not names_of(extras[extra]) <= everyone, f"{extra} is rare: its packages have no pins here"
+    for requirements in (PROJECT["dependencies"], groups["test"], extras["apache-beam"]):
+        assert names_of(requirements) <= with_apache_beam
+    assert not [name for name in everyone if name.startswith("nvidia-")]
 
 
 def test_commands_run_without_any_extra():
