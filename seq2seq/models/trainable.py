@@ -246,8 +246,12 @@ class TrainableModel(keras.Model):
         return [self.loss_metric, self.nll_metric]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """`train_batch` for what Keras's `fit` and `train_on_batch` were given; see `validate_batch`."""
-        return self.train_batch(validate_batch(data, self.vocabulary_sizes))
+        """`train_batch` for what Keras's `fit` and `train_on_batch` were given; see `validate_batch`.
+
+        Keras traces a graph for each form of data. Each of them calls the same `step_function`.
+        """
+        batch = validate_batch(data, self.vocabulary_sizes)
+        return self.train_batch(batch) if self.run_eagerly else self.step_function()(*batch)
 
     def train_batch(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """One batch: forward, backward and, when enough are gathered, an update.
@@ -309,7 +313,11 @@ class TrainableModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The losses of one batch, without dropout and without smoothing, for `evaluate` and `test_on_batch`."""
-        return self._measure(*self.loss_sums(*validate_batch(data, self.vocabulary_sizes)))
+        batch = validate_batch(data, self.vocabulary_sizes)
+        if self.run_eagerly:
+            return self._measure(*self.loss_sums(*batch))
+        nll, tokens = tf.unstack(self.loss_sums_function()(*batch))
+        return self._measure(nll, nll, tokens)
 
     def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_metric.update_state(loss, tokens)
