@@ -56,6 +56,17 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
+@pytest.fixture(scope="module")
+def shared_searches():
+    """Translators of this module share the graphs of searches, for modules that ask for it; see `tests/searches.py`."""
+    from seq2seq.inference import searcher
+    from tests.searches import SharedSearches
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searcher, "trace_search", SharedSearches(searcher.trace_search).trace_search)
+        yield
+
+
 def randomize(layer, seed: int = 3, scale: float = 0.4) -> None:
     """Give every weight random values, biases too, so that swapped gates and lost biases show."""
     generator = np.random.default_rng(seed)
