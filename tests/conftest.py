@@ -56,14 +56,20 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-@pytest.fixture(scope="module")
-def shared_searches():
-    """Translators of this module share the graphs of searches, for modules that ask for it; see `tests/searches.py`."""
+@pytest.fixture(scope="session")
+def searches():
+    """See `tests/searches.py`."""
     from seq2seq.inference import searcher
     from tests.searches import SharedSearches
 
+    return SharedSearches(searcher.trace_search)
+
+
+@pytest.fixture(scope="module")
+def shared_searches(searches):
+    """Translators of one model share the graphs of its searches, for modules that ask for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searcher, "trace_search", SharedSearches(searcher.trace_search).trace_search)
+        patch.setattr("seq2seq.inference.searcher.trace_search", searches.trace_search)
         yield
 
 
