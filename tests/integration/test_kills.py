@@ -21,11 +21,13 @@ from seq2seq.training.checkpoints import LAST
 from tests.runs import assert_same_run
 from tests.toy import toy_values, write_corpus
 
-PAIRS = 45_000  # so many that several processes encode them
-PROGRAM = """
+PAIRS, CHUNK = 4_500, 1_000  # enough of these for several processes to encode them
+PROGRAM = f"""
 import faulthandler, signal, sys
 faulthandler.register(signal.SIGUSR1, file=open(sys.argv[1], "w"))
 from seq2seq.cli import main
+from seq2seq.corpora import filters
+filters.CHUNK_SIZE = {CHUNK}
 main(sys.argv[2:])
 """
 # What the process is seen doing, by the innermost of these functions on its stack.
