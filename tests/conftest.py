@@ -67,7 +67,7 @@ def searches():
 
 @pytest.fixture(scope="module")
 def shared_searches(searches):
-    """Translators of one model share the graphs of its searches, for modules that ask for it."""
+    """Models of one description share the graphs of searches, for modules that ask for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seq2seq.inference.searcher.trace_search", searches.trace_search)
         yield
