@@ -56,6 +56,23 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
+@pytest.fixture(scope="session")
+def searches():
+    """See `tests/searches.py`."""
+    from seq2seq.inference import searcher
+    from tests.searches import SharedSearches
+
+    return SharedSearches(searcher.trace_search)
+
+
+@pytest.fixture(scope="module")
+def shared_searches(searches):
+    """Models of one description share the graphs of searches, for modules that ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seq2seq.inference.searcher.trace_search", searches.trace_search)
+        yield
+
+
 def randomize(layer, seed: int = 3, scale: float = 0.4) -> None:
     """Give every weight random values, biases too, so that swapped gates and lost biases show."""
     generator = np.random.default_rng(seed)

@@ -251,8 +251,12 @@ class TrainableModel(keras.Model):
         return [self.loss_metric, self.nll_metric]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Run `train_batch` on data from Keras's `fit` or `train_on_batch`; see `validate_batch`."""
-        return self.train_batch(validate_batch(data, self.vocabulary_sizes))
+        """Run `train_batch` on data from Keras's `fit` or `train_on_batch`; see `validate_batch`.
+
+        Keras traces a graph for each form of data. Each of these graphs calls the same `step_function`.
+        """
+        batch = validate_batch(data, self.vocabulary_sizes)
+        return self.train_batch(batch) if self.run_eagerly else self.step_function()(*batch)
 
     def train_batch(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Train on one batch: forward and backward pass and, once enough batches are accumulated, an update.
@@ -315,7 +319,11 @@ class TrainableModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Losses of one batch, without dropout and label smoothing, for `evaluate` and `test_on_batch`."""
-        return self._measure(*self.loss_sums(*validate_batch(data, self.vocabulary_sizes)))
+        batch = validate_batch(data, self.vocabulary_sizes)
+        if self.run_eagerly:
+            return self._measure(*self.loss_sums(*batch))
+        nll, tokens = tf.unstack(self.loss_sums_function()(*batch))
+        return self._measure(nll, nll, tokens)
 
     def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_metric.update_state(loss, tokens)

@@ -29,8 +29,8 @@ def pool():
 
 
 @pytest.fixture(scope="module")
-def shared_graphs(pool):
-    """Runs of this module with the same graphs share a model, for modules that ask for it."""
+def shared_graphs(pool, shared_searches):
+    """Runs of this module with the same graphs share a model and its searches, for modules that ask for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seq2seq.training.run.make_compiled_model", pool.make_model)
         yield

@@ -36,6 +36,7 @@ def updates(strategy: tf.distribute.Strategy) -> tuple[int, list[float]]:
 
 if __name__ == "__main__":
     folder, runs, devices = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # it takes longer than it saves
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     for output, sections in runs:

@@ -18,6 +18,8 @@ from seq2seq import Translator
 from seq2seq.model_directory.inspection import inspect_model
 from tests.toy import pairs, save_random_model, toy_tokenizer, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
 TOY = (
@@ -71,7 +73,7 @@ def test_train_needs_no_test_corpus(tmp_path, capsys):
 
 
 def test_train_on_pairs_scores_and_keeps(capsys):
-    names = run("train_on_pairs.py", "train.tsv", "mine", "--minutes", 0.1)
+    names = run("train_on_pairs.py", "train.tsv", "mine", "--minutes", 0.03)
     printed = capsys.readouterr().out
     assert re.search(r"^BLEU \d+\.\d on \d+ sentences \(nrefs:1\|.*\)$", printed, re.MULTILINE)
     assert len(re.findall(r"^hypothesis ", printed, re.MULTILINE)) == 5

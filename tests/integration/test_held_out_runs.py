@@ -10,6 +10,8 @@ from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare_data
 from tests.toy import language_model_config, pairs, save_random_model, toy_config, toy_tokenizer
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 
 def letter(number):
     """A character that no other line has."""

@@ -10,6 +10,8 @@ from seq2seq.model_directory.directory import load_model_config, read_history
 from tests.command import run
 from tests.toy import pairs
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 TINY = "encoder.units=12 decoder.units=12 embeddings.size=12 training.updates=6 validation.interval_updates=3"
 SMALL = [word for key in TINY.split() for word in ("--set", key)]
 

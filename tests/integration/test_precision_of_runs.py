@@ -25,6 +25,8 @@ from tests.toy import (
     write_corpus,
 )
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 set_tf32 = tf.config.experimental.enable_tensor_float_32_execution
 tf32_is_on = tf.config.experimental.tensor_float_32_execution_enabled
 NO_TF32 = "error: precision tf32 needs a GPU of compute capability 8.0 or later, found the CPU. Use float32.\n"

@@ -12,6 +12,8 @@ from seq2seq.inference.translator import Translator
 from seq2seq.training import train
 from tests.toy import write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 SMALL = (
     "batching.max_tokens=200", "embeddings.size=8", "decoder.units=8", "training.updates=2",
     "data.filters.max_tokens=60",

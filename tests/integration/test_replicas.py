@@ -68,7 +68,7 @@ def addresses() -> list[str]:
 
 def succeed(*processes: subprocess.Popen) -> list[str]:
     """What they print."""
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=900) for process in processes]
     assert not any(process.returncode for process in processes), outputs
     return [output for output, _ in outputs]
 

@@ -20,7 +20,7 @@ from tests.toy import toy_tokenizer
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other consoles and signals")
 COMMAND = [sys.executable, "-m", "seq2seq"]
 HIDE_CURSOR = b"\x1b[?25l"
-SECONDS = 60
+SECONDS = 600  # against hangs only
 
 
 @pytest.fixture(scope="module")

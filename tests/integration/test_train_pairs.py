@@ -1,8 +1,5 @@
 """Pairs in, model out; what Python draws of it; cells compared. Toy sizes."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,12 +160,10 @@ print(Translator.load("kept").translate(["the dog sees the tree today"])[0].text
 """
 
 
-def test_one_import_trains_translates_scores_draws_keeps_and_loads(tmp_path):
-    given = json.dumps({"pairs": PAIRS, "valid": VALID, "overrides": TINY})
-    script = f"import json\nglobals().update(json.loads({given!r}))\n{TOUR}"
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+def test_one_import_trains_translates_scores_draws_keeps_and_loads(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(TOUR, {"pairs": PAIRS, "valid": VALID, "overrides": TINY})
+    first, second = capsys.readouterr().out.splitlines()
     assert first.partition(" BLEU ")[0] == second
     assert {path.name for path in tmp_path.iterdir()} == {"model", "kept", "attention.png", "history.png"}
 

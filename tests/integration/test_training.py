@@ -227,9 +227,10 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
 
 def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path):
-    holder = "import sys, time; from pathlib import Path; from seq2seq.training.checkpoints import lock_run\n"
-    holder += "with lock_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as first:
+    holder = "import sys; from pathlib import Path; from seq2seq.training.checkpoints import lock_run\n"
+    holder += "with lock_run(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdin=pipe, stdout=pipe, text=True) as first:
         assert first.stdout.readline() == "held\n"
         with pytest.raises(TrainingError, match=rf"process {first.pid} on \S+ is training into it"):
             train(toy_config(corpus, training={"epochs": 1}), tmp_path)

@@ -137,15 +137,19 @@ def test_what_a_child_prints_and_writes_is_read(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("end", "said"),
-    [("os._exit(3)", "exit code 3"), ("os.abort()", "signal 6"), ("time.sleep(60)", "took more than 2 seconds")],
+    ("end", "timeout", "said"),
+    [
+        ("os._exit(3)", 600.0, "exit code 3"),
+        ("os.abort()", 600.0, "signal 6"),
+        ("time.sleep(6000)", 5.0, "took more than 5 seconds"),
+    ],
 )
-def test_a_child_that_does_not_end_well_keeps_what_it_found(monkeypatch, end, said):
+def test_a_child_that_does_not_end_well_keeps_what_it_found(monkeypatch, end, timeout, said):
     line = json.dumps(["/physical_device:GPU:0", ""])
     script = (
         f"import os, time\nprint({gpu_trial.RESULT_PREFIX!r}, {line!r}, flush=True)\nos.write(2, b'last words')\n{end}"
     )
-    trial = child(monkeypatch, script, timeout=2.0)
+    trial = child(monkeypatch, script, timeout=timeout)
     assert trial.errors == {"/physical_device:GPU:0": ""}
     assert said in trial.exit_reason
     assert trial.log == "last words"

@@ -15,9 +15,13 @@ pad = keras.utils.pad_sequences
 S, T = pad(ROWS, padding="post"), pad(TARGETS, padding="post")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def seed():
-    keras.utils.set_random_seed(1)  # shuffling needs one if a training has made this process deterministic
+    """Shuffling needs one if a training has made this process deterministic.
+
+    Once per module: TensorFlow forgets its kernels when a seed is set, and prepares every graph anew.
+    """
+    keras.utils.set_random_seed(1)
 
 
 def make(seed=1, **compiled):
@@ -127,8 +131,10 @@ def test_batches_in_whatever_form_are_learnt_alike(form, losses, model):
     ],
     ids=str,
 )
-def test_options_of_fit(compiled, options, losses):
-    history = make(**compiled).fit(S, T, batch_size=2, shuffle=False, verbose=0, **options).history
+def test_options_of_fit(compiled, options, losses, model):
+    if compiled:
+        model = make(**compiled)
+    history = model.fit(S, T, batch_size=2, shuffle=False, verbose=0, **options).history
     np.testing.assert_allclose(history["nll"][0], losses[0], rtol=1e-5)
     assert ("val_nll" in history) == ("validation_data" in options)
     if "validation_data" in options:

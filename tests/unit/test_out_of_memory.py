@@ -22,6 +22,8 @@ from tests.conftest import randomize
 from tests.shortage import CUDNN, FACES, fail, limit_searches, with_room_for
 from tests.toy import language_model_config, pairs, toy_config, toy_tokenizer
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 LINES = [source for source, _ in pairs(11, seed=8)]
 LINES[4:4] = ["", "bird"]
 

@@ -12,7 +12,6 @@ from seq2seq.layers.cells import ClockworkCell
 from seq2seq.models.translation import Seq2Seq
 
 V = 37
-SIGNATURE = [tf.TensorSpec([None, None], tf.int32)] * 2
 LOSS_OPS = {"SparseSoftmaxCrossEntropyWithLogits", "Softmax", "LogSoftmax"}
 LOW = {"mixed_float16": tf.float16, "mixed_bfloat16": tf.bfloat16}
 
@@ -65,8 +64,7 @@ def operations(graph):
 )
 def test_dtypes_of_the_traced_step(precision, name):
     model = make(precision, name)
-    traced = tf.function(lambda *batch: model.train_step(batch), input_signature=SIGNATURE).get_concrete_function()
-    ops = operations(traced.graph)
+    ops = operations(model.step_function().get_concrete_function().graph)
     products = [op for op in ops if op.type in ("MatMul", "BatchMatMulV2", "BatchMatMulV3")]
     assert len(products) > 30, "the loops' products are among them"
     wrong = [op.name for op in products if op.outputs[0].dtype != LOW[precision]]
@@ -103,11 +101,10 @@ def curve(precision, combination):
     source = generator.integers(4, V, (16, 6)).astype(np.int32)
     source[:, -1] = 3
     model = make(precision, combination)
-    step = tf.function(lambda *batch: model.train_step(batch), input_signature=SIGNATURE)
     losses = []
     for _ in range(60):
         model.loss_metric.reset_state()
-        losses.append(float(step(source, source)["loss"]))
+        losses.append(float(model.step_function()(source, source)["loss"]))
     assert int(model.update.skipped) <= 1
     return np.array(losses)
 

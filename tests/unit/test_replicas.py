@@ -79,7 +79,7 @@ def test_on_one_device_nothing_is_mirrored():
 @pytest.mark.parametrize("local", [1, 2])
 def test_texts_of_workers_are_joined_in_their_order(local):
     texts = ["eins", "", "drei\r\n 🙂\u2028", "vier", "fünf"]
-    barrier, brought = threading.Barrier(2, timeout=10), {}
+    barrier, brought = threading.Barrier(2, timeout=600), {}
 
     def join(worker):
         def distribute(value_of):

@@ -390,9 +390,10 @@ def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
 
 def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
     lock = job.output.with_name("out.shard-00002-of-00002.lock")
-    holder = "import sys, time; from pathlib import Path; from seq2seq.storage.locks import file_lock\n"
-    holder += "with file_lock(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
+    holder = "import sys; from pathlib import Path; from seq2seq.storage.locks import file_lock\n"
+    holder += "with file_lock(Path(sys.argv[1]), RuntimeError): print('held', flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", holder, lock], stdin=pipe, stdout=pipe, text=True) as first:
         assert first.stdout.readline() == "held\n"
         with pytest.raises(
             BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is translating shard 2/2\. Wait"

@@ -19,6 +19,9 @@ UNKNOWN = ["Zx", "ß☃", "☃", "Z"]
 SENTENCE = "the Zx sees the birdß☃ ☃ and  Z often"
 
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
     return Tokenizer.train([side for pair in pairs(200, 1) for side in pair], TokenizerConfig(vocabulary_size=50))
