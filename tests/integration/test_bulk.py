@@ -49,7 +49,7 @@ def test_shards_are_a_single_run_byte_for_byte(folder, tmp_path, capfd, argument
     assert capfd.readouterr().err.splitlines() == [*warnings, *said]
     assert not (tmp_path / "out").exists()
     assert run("translate", folder / "model", "-o", tmp_path / "out", *flags, "--shard", "1/2") == 0
-    said = ["shard 1/2: lines 1 to 2,000: 2,000 translated now, 0 before", f"{tmp_path / 'out'}: joined"]
+    said = ["shard 1/2: lines 1 to 2,000: 2,000 translated now, 0 before", f"{tmp_path / 'out'}: merged"]
     assert capfd.readouterr().err.splitlines() == said
     assert (tmp_path / "out").read_bytes() == (tmp_path / "single").read_bytes()
     assert run("translate", folder / "model", "-o", tmp_path / "out", *flags, "--shard", "1/2") == 0

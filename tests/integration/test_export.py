@@ -260,7 +260,7 @@ def test_weights_are_stored_in_float16_and_used_in_float32(model, tmp_path, caps
     half = tmp_path / "half"
     assert run("export", model, half, "--dtype", "float16") == 1
     assert (
-        f"{DECODER_FILE}: was made from weights in float32, and the copy's are in float16." in capsys.readouterr().err
+        f"{DECODER_FILE}: was made from float32 weights, but the copy has float16 weights." in capsys.readouterr().err
     )
     assert not half.exists()
     assert run("export", model, half, "--dtype", "float16", "--model-only") == 0

@@ -88,7 +88,7 @@ def test_a_recipe_takes_the_name(tmp_path):
 def test_nobody_writes_into_it(command, capsys):
     before = {file: file.read_bytes() for file in FOLDER.rglob("*")}
     assert run(*command) == 1
-    assert f"{NAME}: a pretrained model, which is not changed. Copy it with `seq2seq export {NAME} my-model`" in (
+    assert f"{NAME}: is a pretrained model, which cannot be changed. Copy it with `seq2seq export {NAME} my-model`" in (
         capsys.readouterr().err
     )
     assert {file: file.read_bytes() for file in FOLDER.rglob("*")} == before

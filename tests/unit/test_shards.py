@@ -325,7 +325,7 @@ def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
     job = change(job, shortlist=20)
     go(job, 1, 2)
     (tmp_path / "other" / "shortlist.safetensors").write_bytes(b"second")
-    with pytest.raises(BulkError, match=r"model\.shortlist\.safetensors is"):
+    with pytest.raises(BulkError, match=r"model\.shortlist\.safetensors was"):
         go(job, 2, 2)
 
 
