@@ -9,15 +9,16 @@ import ast
 import re
 from pathlib import Path
 from textwrap import dedent
+from textwrap import indent as indent_text
 from typing import Any
 
 import griffe
 
 API_PAGES = Path(__file__).resolve().parent.parent / "docs" / "api"
 TITLE = re.compile(r"(?m)^(?:Shapes|Sources?|Departures?|Weights|Columns)\b[^:\n]*:")
-SECTION = re.compile(r"[A-Z][a-z]+( [A-Z][a-z]+)?:\n +\S")
-ALIGNED = re.compile(r"\S {2,}\S")
-INDENTED = re.compile(r"(?m)((?:^ +\S.*\n?)+)")
+ALIGNED = re.compile(r"(?m)^\S.*? {2,}\S")  # two spaces or more within a line
+# Lines of columns, and those that continue one of them.
+COLUMNS = re.compile(r"(?m)(?:^(?P<indent> *)\S.*? {2,}\S.*(?:\n|\Z)(?:(?P=indent) +\S.*(?:\n|\Z))*)+")
 NAME = re.compile(r"(?s)```.*?```|`(\w+)`")
 
 
@@ -90,17 +91,17 @@ def block_to_markdown(block: str) -> str:
     """A paragraph, a section or a titled block."""
     if match := TITLE.match(block):
         first, _, below = block[match.end() :].partition("\n")
-        text = preformatted(below) if ALIGNED.search(below) else dedent(below)
+        text = preformatted(below) if COLUMNS.search(below) else dedent(below)
         return f"**{match[0]}**{first}\n{text}"
-    if SECTION.match(block) or not ALIGNED.search(block):
-        return block
-    parts = INDENTED.split(block) if INDENTED.search(block) else ["", block]
-    return "\n".join(preformatted(part) if i % 2 else part for i, part in enumerate(parts))
+    if ALIGNED.search(block):
+        return preformatted(block)
+    is_section = re.match(r"\w+( \w+)?:\n", block)
+    return COLUMNS.sub(lambda match: preformatted(match[0], match["indent"] if is_section else ""), block)
 
 
-def preformatted(text: str) -> str:
-    """A code block without a language."""
-    return f"\n```text\n{dedent(text).strip(chr(10))}\n```\n"
+def preformatted(text: str, indent: str = "") -> str:
+    """A code block without a language, indented as the text around it."""
+    return indent_text(f"\n```text\n{dedent(text).strip(chr(10))}\n```\n", indent)
 
 
 def link_names(text: str, entries: dict[str, str]) -> str:
