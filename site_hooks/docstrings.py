@@ -15,7 +15,7 @@ from typing import Any
 import griffe
 
 API_PAGES = Path(__file__).resolve().parent.parent / "docs" / "api"
-TITLE = re.compile(r"(?m)^(?:Shapes|Sources?|Departures?|Weights|Columns)\b[^:\n]*:")
+TITLE = re.compile(r"(?m)^(?:Shapes|Sources?|Departures?|Weights|Columns|Keys)\b[^:\n]*:")
 ALIGNED = re.compile(r"(?m)^\S.*? {2,}\S")  # two spaces or more within a line
 # Lines of columns, and those that continue one of them.
 COLUMNS = re.compile(r"(?m)(?:^(?P<indent> *)\S.*? {2,}\S.*(?:\n|\Z)(?:(?P=indent) +\S.*(?:\n|\Z))*)+")
