@@ -16,7 +16,7 @@ UPGRADE := --upgrade
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
 
-.PHONY: quickstart pretrained notebooks test test-apache-beam check lint docs lock clean
+.PHONY: quickstart pretrained notebooks test test-apache-beam check lint docs site lock clean
 
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
@@ -61,7 +61,7 @@ lock: $(VENV)/ready  ## resolve both constraints files anew, for every supported
 	$(COMPILE) pyproject.toml --extra apache-beam --group test --output-file constraints-apache-beam.txt
 
 clean:
-	rm -rf $(VENV) $(BEAM_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(BEAM_VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 $(VENV)/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"{sys.version}: need Python 3.11 to 3.13, set PYTHON=python3.x")'
