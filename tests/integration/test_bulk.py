@@ -15,6 +15,8 @@ from seq2seq.inference.translator import CHUNK_SENTENCES
 from tests.bulk import LINES, write_single_run
 from tests.command import run
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 
 def run_and_exit(*arguments):
     sys.exit(run(*arguments))
