@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage less often: it takes a tenth of the time, since graphs are made of many objects."""
+    """Collect garbage less often, which otherwise takes a tenth of the time: graphs are made of many objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -28,7 +28,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def graphs_as_traced() -> Iterator[None]:
-    """Without Grappler in this process: each of many graphs is used for seconds, and rewriting takes longer than it saves.
+    """Turn off Grappler in this process: to rewrite a graph that is used for seconds takes longer than it saves.
 
     Notebooks and programs that tests start have it, as users do.
     """

@@ -1,4 +1,4 @@
-"""20,000 lines in shards whose processes are killed; a single run is the reference."""
+"""12,000 lines in shards whose processes are killed; a single run is the reference."""
 
 import gzip
 import re

@@ -30,9 +30,6 @@ LINE = " ".join(SENTENCES)
 ONE = SourceLines(max_tokens=60, usual_tokens=50, language="en")
 
 
-pytestmark = pytest.mark.usefixtures("shared_searches")
-
-
 @pytest.fixture(scope="module")
 def tokenizer():
     texts = [f"{text.capitalize()}{mark}" for pair in pairs(200, 1) for text in pair for mark in ".!"]

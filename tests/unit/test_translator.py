@@ -31,9 +31,6 @@ SENTENCES = [
 ]
 
 
-pytestmark = pytest.mark.usefixtures("shared_searches")
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     return toy_config(tmp_path_factory.mktemp("toy"), encoder={"layers": 2}, decoder={"cell": "lstm"})
