@@ -225,7 +225,7 @@ def stream(request, tmp_path, monkeypatch):
     for close in closed:
         close()
     for thread in threads:
-        thread.join(10)
+        thread.join(600)
         assert not thread.is_alive()
 
 

@@ -178,11 +178,11 @@ def test_threads_trace_apart(parts):
 
     def step(*arguments):
         tracing.set()
-        assert multiplied.wait(60)
+        assert multiplied.wait(600)
         return traced(*arguments)
 
     def multiply():
-        assert tracing.wait(60)
+        assert tracing.wait(600)
         deferred_matmul(start, other)
         multiplied.set()
 
