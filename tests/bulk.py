@@ -1,9 +1,9 @@
-"""20,000 lines and their translation by a single run, which shards and Apache Beam must reproduce byte for byte."""
+"""12,000 lines and their translation by a single run, which shards and Apache Beam must reproduce byte for byte."""
 
 from tests.command import run
 from tests.toy import pairs, save_random_model, toy_tokenizer
 
-LINES = 20_000
+LINES = 12_000
 
 
 def write_single_run(folder):

@@ -1,9 +1,10 @@
 """Shared fixtures. Models are tiny: unequal sizes, random weights, built once a module."""
 
+import gc
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # a worker a core: more threads only wait for each other
@@ -16,6 +17,29 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hide GPUs unless `-m gpu` asks for them: exact equality is promised on a CPU, and workers would share one."""
     if not asks_for_gpu(config.getoption("markexpr")):
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage less often, which otherwise takes a tenth of the time: graphs are made of many objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def graphs_as_traced() -> Iterator[None]:
+    """Turn off Grappler in this process: to rewrite a graph that is used for seconds takes longer than it saves.
+
+    Notebooks and programs that tests start have it, as users do.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        yield
+        return
+    options = tensorflow.config.optimizer
+    options.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    options.set_experimental_options({"disable_meta_optimizer": False})
 
 
 def asks_for_gpu(expression: str) -> bool:

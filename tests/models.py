@@ -28,9 +28,9 @@ def train_all(folder: Path) -> Path:
 
 
 def edited(path: Path) -> None:
-    """Change some bytes in the middle, or at the start of a history: in the text of a warning, nothing would fail."""
+    """Change some bytes in the middle, or at the start of JSON: within a text or a number, it might stay valid."""
     data = bytearray(path.read_bytes())
-    place = 1 if path.suffix == ".jsonl" else len(data) // 2
+    place = 1 if path.suffix in (".json", ".jsonl") else len(data) // 2
     data[place : place + 20] = bytes(byte ^ 0x15 for byte in data[place : place + 20])
     path.write_bytes(data)
 

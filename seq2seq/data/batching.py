@@ -141,6 +141,7 @@ def batch_dataset(
     def gather(index: np.int64) -> tuple[np.ndarray, ...]:
         return replica_batches(corpus, plan.batch(int(index)), local_replicas, num_replicas)
 
+    @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         shares = tf.numpy_function(gather, [index], (tf.int32,) * 2 * len(local_replicas))
         return tuple(tf.ensure_shape(share, [None, None]) for share in shares)

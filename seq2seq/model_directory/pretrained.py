@@ -36,7 +36,7 @@ def refuse_pretrained(folder: Path) -> None:
     Raises:
         ModelDirectoryError: `folder` is a pretrained model, or inside one.
     """
-    if PRETRAINED in folder.resolve().parents:
+    if PRETRAINED in Path(os.path.realpath(folder)).parents:  # `Path.resolve` fails at a symbolic link to itself
         name = short_name(folder)
         raise ModelDirectoryError(
             f"{name}: is a pretrained model, which cannot be changed. Copy it with `seq2seq export {quote(name)} "

@@ -1,4 +1,4 @@
-"""20,000 lines in shards whose processes are killed; a single run is the reference."""
+"""12,000 lines in shards whose processes are killed; a single run is the reference."""
 
 import gzip
 import re
@@ -14,6 +14,8 @@ import pytest
 from seq2seq.inference.translator import CHUNK_SENTENCES
 from tests.bulk import LINES, write_single_run
 from tests.command import run
+
+pytestmark = pytest.mark.usefixtures("shared_searches")
 
 
 def run_and_exit(*arguments):

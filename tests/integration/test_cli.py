@@ -13,6 +13,8 @@ from seq2seq.model_directory.directory import create_model_directory, load_model
 from tests.command import run
 from tests.toy import pairs, toy_values, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

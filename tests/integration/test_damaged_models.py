@@ -10,6 +10,8 @@ from seq2seq.model_directory.directory import load_model_config
 from tests.command import run
 from tests.models import DAMAGE, train_all
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 LAST, KEPT = "checkpoints/last.safetensors", "checkpoints/update-00000008.safetensors"
 MODEL = ("config.yaml", "metadata.json", "joint.spm", "model.safetensors")
 

@@ -28,6 +28,8 @@ from tests.models import edited, train_all
 from tests.runs import assert_same_arrays
 from tests.toy import language_model_config, pairs, toy_config, toy_values, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 MODEL = {"README.md", "config.yaml", "joint.spm", "metadata.json", "model.safetensors"}
 SENTENCES = [source for source, _ in pairs(9, 5)]
 

@@ -17,7 +17,10 @@ from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.toy import language_model_config, pairs, save_random_model, save_trained, toy_tokenizer, write_corpus
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes and descriptors with names")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes and descriptors with names"),
+    pytest.mark.usefixtures("shared_searches"),
+]
 ODD = "мой файл 1"  # with spaces and other letters
 HERE = object()
 # What a command does with a place: `text` is read once, `file` several times or by its name; `result` is written, and
@@ -222,7 +225,7 @@ def stream(request, tmp_path, monkeypatch):
     for close in closed:
         close()
     for thread in threads:
-        thread.join(10)
+        thread.join(600)
         assert not thread.is_alive()
 
 

@@ -20,6 +20,8 @@ from tests.command import run
 from tests.shortage import FACES, limit_searches
 from tests.toy import save_random_model, save_trained, toy_tokenizer
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 LINES = ["the dog sees bird here", "", "the king\u2028 loves ☃ and dog and tree there", "bird", "the cat\tfinds\r tree"]
 
 

@@ -327,7 +327,7 @@ layer = AdditiveAttention(64)
 layer.build(64, 64)
 attend = layer.attend_sequence if sys.argv[1] == "blocks" else layer.attend
 
-@tf.function(input_signature=[tf.TensorSpec([None, None, 64])] * 2)
+@tf.function(input_signature=[tf.TensorSpec([None, None, 64])] * 2, autograph=False)
 def run(query, states):
     with tf.GradientTape() as tape:
         tape.watch([query, states])

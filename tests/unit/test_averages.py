@@ -27,7 +27,7 @@ def gradients(rng, bad=False):
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_follows_applied_updates_only(rng, ema_decay, in_graph):
     variables, update = make(ema_decay)
-    add = tf.function(update.add) if in_graph else update.add
+    add = tf.function(update.add, autograph=False) if in_graph else update.add
     weights, averages, applied = [v.copy() for v in START], [v.copy() for v in START], 0
     for bad in (False, False, True, False, False, True, False):
         batch = gradients(rng, bad)

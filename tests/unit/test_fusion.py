@@ -16,6 +16,8 @@ from tests.conftest import randomize
 from tests.toy import language_model_config, pairs, save_random_model, save_trained
 from tests.unit.test_search import BOS, EOS, INNER, Fake, check
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 WEIGHT = 0.7
 
 

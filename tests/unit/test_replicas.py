@@ -209,9 +209,9 @@ def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monke
     def work(index):
         def add_up(values):
             sums[index] = np.array(values, np.float64)
-            together.wait(10)
+            together.wait(600)
             total = sums[0] + sums[1]
-            together.wait(10)
+            together.wait(600)
             return total
 
         clock, batches = {"now": 0.0}, []

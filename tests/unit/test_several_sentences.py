@@ -23,12 +23,11 @@ from tests.command import run
 from tests.conftest import randomize
 from tests.toy import pairs, save, save_trained, toy_config
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 SENTENCES = ["The dog sees bird here.", "The king loves cat and dog!", "The man hears man often."]
 LINE = " ".join(SENTENCES)
 ONE = SourceLines(max_tokens=60, usual_tokens=50, language="en")
-
-
-pytestmark = pytest.mark.usefixtures("shared_searches")
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,19 @@ def translator(tmp_path_factory):
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), LanguageModelDecoderConfig(units=6))
     randomize(helper, seed=8, scale=0.7)
     made.step_sources._language_models["lm"] = helper
+    made.steppers, made.decode_steps = {}, {}
     return made
+
+
+def stepper(translator, kind, ids):
+    """A `Stepper` of the model, of its 8-bit decoder or of the language model: what one test computed, others know."""
+    if (kind, *ids) not in translator.steppers:
+        model = translator.step_sources.language_model("lm") if kind == "lm" else translator.model
+        int8 = kind == "int8" and translator.step_sources.get(SearchOptions(int8=True)).decode_step
+        step = tf.function(int8 or model.decode_step, autograph=False, reduce_retracing=True)
+        decode_step = translator.decode_steps.setdefault(kind, step)
+        translator.steppers[kind, *ids] = Stepper(decode_step, *model.encode(tf.constant([[*ids, EOS_ID]])))
+    return translator.steppers[kind, *ids]
 
 
 class Stepper:
@@ -66,12 +78,9 @@ class Composed:
 
     def __init__(self, translator, sentence, shortlist, int8, fused):
         ids = translator.tokenizers.source.encode(sentence)
-        model, self.steppers = translator.model, []
-        decode_step = translator.step_sources.get(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
-        self.steppers.append(Stepper(decode_step, *model.encode(tf.constant([[*ids, EOS_ID]]))))
+        self.steppers = [stepper(translator, "int8" if int8 else "model", ids)]
         if fused:
-            helper = translator.step_sources.language_model("lm")
-            self.steppers.append(Stepper(helper.decode_step, *helper.encode(tf.constant([[EOS_ID]]))))
+            self.steppers.append(stepper(translator, "lm", ()))
         self.allowed = np.arange(VOCABULARY)
         if shortlist:
             self.allowed = translator.step_sources.shortlist.select([ids], SIZE)[0]

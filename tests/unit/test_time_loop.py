@@ -70,7 +70,7 @@ def test_equals_a_python_loop_with_all_gradients(parts, compiled):
             loss, [*tensors, *(v.value for v in weights.values())], unconnected_gradients="zero"
         )
 
-    fast = tf.function(lambda: run(hoisted)) if compiled else lambda: run(hoisted)
+    fast = tf.function(lambda: run(hoisted), autograph=False) if compiled else lambda: run(hoisted)
     for ours, theirs in zip(tf.nest.flatten(fast()), tf.nest.flatten(run(in_python)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
@@ -79,7 +79,7 @@ def test_no_matrix_is_multiplied_for_a_weights_gradient_inside_the_loop(parts):
     """The gradient of a matrix is one product over all steps: rows times T, outside of the backward loop."""
     weights, *tensors = parts
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients():
         with tf.GradientTape() as tape:
             loss = tf.add_n([tf.reduce_sum(value) for value in hoisted(weights, *tensors)])
@@ -98,7 +98,7 @@ def test_nor_inside_the_loop_of_a_decoder(form, loops):
     model = Seq2Seq(9, 9, EmbeddingsConfig(size=5), EncoderConfig(units=6, **stack), decoder)
     source, target = np.array([[4, 5, 3]], np.int32), np.array([[6, 7, 8, 3]], np.int32)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients():
         with tf.GradientTape() as tape:
             loss, *_ = model.loss_sums(source, target)
@@ -178,11 +178,11 @@ def test_threads_trace_apart(parts):
 
     def step(*arguments):
         tracing.set()
-        assert multiplied.wait(60)
+        assert multiplied.wait(600)
         return traced(*arguments)
 
     def multiply():
-        assert tracing.wait(60)
+        assert tracing.wait(600)
         deferred_matmul(start, other)
         multiplied.set()
 

@@ -18,6 +18,8 @@ from seq2seq.storage.arrays import load_arrays, save_arrays
 from tests.conftest import randomize
 from tests.toy import pairs, save_trained, toy_config
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 SENTENCES = [
     "the dog sees bird here",
     "",
@@ -27,9 +29,6 @@ SENTENCES = [
     "bird",
     "the cat finds tree and bird today",
 ]
-
-
-pytestmark = pytest.mark.usefixtures("shared_searches")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +44,17 @@ def translator(config):
     model = build_model(config, Tokenizers(tokenizer, tokenizer))
     randomize(model, seed=5, scale=0.7)
     return Translator(model, tokenizer, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def rescore(translator):
+    """Log-probabilities and attention weights of a target after a source."""
+    model, signature = translator.model, [tf.TensorSpec([None, None], tf.int32)] * 2
+
+    def score(source, target):
+        return tf.nn.log_softmax(model((source, target))), model.attention_weights(source, target)
+
+    return tf.function(score, signature, autograph=False)
 
 
 def options(**values):
@@ -120,10 +130,7 @@ def test_a_translation_does_not_depend_on_its_batch(translator, values):
         {"sample": True, "temperature": 2.0, "top_k": 9, "coverage_penalty": 0.3, "unk_handling": "replace"},
     ],
 )
-def test_a_search_score_equals_rescoring_its_own_output(translator, values):
-    model = translator.model
-    signature = [tf.TensorSpec([None, None], tf.int32)] * 2
-    rescore = tf.function(lambda s, t: (tf.nn.log_softmax(model((s, t))), model.attention_weights(s, t)), signature)
+def test_a_search_score_equals_rescoring_its_own_output(translator, rescore, values):
     asked = options(**{"n_best": 3} | values)
     for result in translator.translate(SENTENCES, asked):
         for hypothesis in result.hypotheses:

@@ -141,8 +141,8 @@ class MemoryTrainer:
             tf.TensorSpec([None, None, task.input_size], tf.float32),
             tf.TensorSpec([None, task.target_length], answer),
         ]
-        self._learn = tf.function(self._learn_from, input_signature=signature)
-        self._answer = tf.function(self.network.call, input_signature=signature[:1])
+        self._learn = tf.function(self._learn_from, input_signature=signature, autograph=False)
+        self._answer = tf.function(self.network.call, input_signature=signature[:1], autograph=False)
 
     @property
     def num_parameters(self) -> int:
