@@ -290,7 +290,7 @@ def test_weights_that_float16_does_not_have_are_refused(model, tmp_path):
     weight = translator.model.weights[0]
     weight.assign(np.full(weight.shape, -70_000, np.float32))
     translator.save(tmp_path / "large")
-    with pytest.raises(ModelDirectoryError, match=r"' has the value 70,000, and float16 ends at 65,504"):
+    with pytest.raises(ModelDirectoryError, match=r"' has the value 70,000, but the maximum of float16 is 65,504"):
         export_model(tmp_path / "large", tmp_path / "half", dtype="float16")
     assert not (tmp_path / "half").exists()
 
