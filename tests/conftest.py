@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,29 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
+# Files of more than ten seconds, the longest first. All others follow.
+LONGEST = """
+    integration/test_documents integration/test_teaching unit/test_searcher fuzz/test_translate unit/test_steps
+    unit/test_model unit/test_keras_habits integration/test_replicas unit/test_repetition integration/test_gpu_check
+    integration/test_translate unit/test_translator integration/test_train_pairs integration/test_cli
+    integration/test_streams integration/test_kills unit/test_out_of_memory unit/test_decoders unit/test_precision
+    integration/test_export integration/test_combinations integration/test_examples integration/test_training
+    integration/test_exact_resume integration/test_recipes integration/test_minutes integration/test_recovery
+    integration/test_damaged_models unit/test_search unit/test_save_model unit/test_keras_contract
+    integration/test_language_models unit/test_keras_copies unit/test_search_tree integration/test_bulk
+    unit/test_initialization unit/test_several_sentences integration/test_places integration/test_alarms
+    integration/test_notebook_display unit/test_run_precision integration/test_alignment unit/test_memory_trainer
+    integration/test_own_pairs unit/test_attention unit/test_grammar unit/test_phrasebook unit/test_unknown_tokens
+    system/test_learns integration/test_shared_graphs
+""".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files first, so that all workers end at about the same time; of a file the order stays."""
+    places = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
 def pytest_collection_finish() -> None:
     """Collect garbage less often, which otherwise takes a tenth of the time: graphs are made of many objects."""
     gc.collect()
@@ -27,10 +51,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def graphs_as_traced() -> Iterator[None]:
-    """Turn off Grappler in this process: to rewrite a graph that is used for seconds takes longer than it saves.
+def cheap_graphs() -> Iterator[None]:
+    """Make graphs in this process without what takes longer than it saves where each is used for seconds.
 
-    Notebooks and programs that tests start have it, as users do.
+    That is Grappler, and the record of where in Python each operation was made, which lies deep under pytest. Notebooks
+    and programs that tests start have both, as users do.
     """
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
@@ -38,7 +63,11 @@ def graphs_as_traced() -> Iterator[None]:
         return
     options = tensorflow.config.optimizer
     options.set_experimental_options({"disable_meta_optimizer": True})
-    yield
+    extract_stack = "tensorflow.python.util.tf_stack.extract_stack"
+    with pytest.MonkeyPatch.context() as patch:
+        here = pkgutil.resolve_name(extract_stack)()
+        patch.setattr(extract_stack, lambda stacklevel=1: here)
+        yield
     options.set_experimental_options({"disable_meta_optimizer": False})
 
 
