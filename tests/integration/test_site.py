@@ -164,7 +164,10 @@ def test_each_public_name_has_an_entry(site):
     entries = {anchor for path, page in site.pages.items() if "/api/" in str(path) for anchor in page.ids}
     names = [f"seq2seq.{name}" for name in seq2seq.__all__ if name != "__version__"]
     for module in ("seq2seq.layers", "seq2seq.search"):
-        names += [f"{module}.{name}" for name in importlib.import_module(module).__all__]
+        init = (ROOT / module.replace(".", "/") / "__init__.py").read_text(
+            "utf-8"
+        )  # imported, it would load TensorFlow
+        names += [f"{module}.{name}" for name in re.findall(r'"(\w+)"', init.partition("__all__ = [")[2])]
     assert len(names) > 60
     assert [name for name in names if name not in entries] == []
 
