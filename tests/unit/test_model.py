@@ -131,6 +131,12 @@ def model(request):
     return make(request.param)
 
 
+@pytest.fixture(scope="module")
+def logits(model):
+    """Teacher-forced logits of the variant."""
+    return model((SOURCE, TARGET)).numpy()
+
+
 def step_through(model, source, target):
     memory, state = model.encode(source)
     tokens, logits, weights = tf.fill([len(target), 1], 2), [], []
@@ -160,15 +166,14 @@ def test_the_least_parameters_are_not_more_and_not_far_fewer(name):
     assert model.count_params() < 16 * sum(least.values())
 
 
-def test_teacher_forcing_equals_stepping(model):
+def test_teacher_forcing_equals_stepping(model, logits):
     real = TARGET != 0
-    logits, weights = step_through(model, SOURCE, TARGET)
-    np.testing.assert_allclose(model((SOURCE, TARGET)).numpy()[real], logits[real], atol=2e-5)
+    stepped, weights = step_through(model, SOURCE, TARGET)
+    np.testing.assert_allclose(logits[real], stepped[real], atol=2e-5)
     np.testing.assert_allclose(model.attention_weights(SOURCE, TARGET).numpy()[real], weights[real], atol=2e-5)
 
 
-def test_longer_padding_changes_nothing(model):
-    logits = model((SOURCE, TARGET)).numpy()
+def test_longer_padding_changes_nothing(model, logits):
     wider = model((np.pad(SOURCE, [(0, 0), (0, 4)]), np.pad(TARGET, [(0, 0), (0, 3)]))).numpy()
     real = TARGET != 0
     np.testing.assert_allclose(wider[:, :4][real], logits[real], atol=1e-5)
@@ -180,8 +185,7 @@ def test_longer_padding_changes_nothing(model):
         np.testing.assert_allclose(ours, other, rtol=1e-5)
 
 
-def test_a_sentence_alone_equals_the_same_in_a_batch(model):
-    logits = model((SOURCE, TARGET)).numpy()
+def test_a_sentence_alone_equals_the_same_in_a_batch(model, logits):
     for row in range(3):
         s, t = (SOURCE[row] != 0).sum(), (TARGET[row] != 0).sum()
         alone = model((SOURCE[row : row + 1, :s], TARGET[row : row + 1, :t])).numpy()
@@ -272,7 +276,7 @@ def test_plain_fit_trains_by_the_same_step():
     history = fitted.fit(dataset, epochs=2, verbose=0, shuffle=False).history
     fitted.step_function()(tf.constant(SOURCE), tf.constant(TARGET))  # goes on where `fit` stopped
     for _ in range(11):
-        stepped.train_step((tf.constant(SOURCE), tf.constant(TARGET)))
+        stepped.train_batch((tf.constant(SOURCE), tf.constant(TARGET)))
     for a, b in zip(fitted.weights, stepped.weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert history["loss"][1] < history["loss"][0]
@@ -288,7 +292,7 @@ def test_the_step_is_traced_once_whatever_the_shapes_and_anew_after_compiling():
             model.compile(keras.optimizers.SGD(0.5), label_smoothing=smoothing)
         step, sums = traced.step_function(), traced.loss_sums_function()
         for batch in batches:
-            np.testing.assert_allclose(step(*batch)["loss"], eager.train_step(batch)["loss"], atol=1e-5)
+            np.testing.assert_allclose(step(*batch)["loss"], eager.train_batch(batch)["loss"], atol=1e-5)
             np.testing.assert_allclose(sums(*batch), eager.loss_sums(*batch)[1:], rtol=1e-5)
         assert traced.step_function() is step
         assert traced.loss_sums_function() is sums
@@ -306,10 +310,10 @@ def test_accumulated_batches_equal_one_large_batch():
     whole.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3)
     parts.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3, accumulation_steps=3)
     for _ in range(2):
-        whole.train_step((tf.constant(SOURCE), tf.constant(TARGET)))
+        whole.train_batch((tf.constant(SOURCE), tf.constant(TARGET)))
         for row in range(3):
             s, t = (SOURCE[row] != 0).sum(), (TARGET[row] != 0).sum()
-            parts.train_step((tf.constant(SOURCE[row : row + 1, :s]), tf.constant(TARGET[row : row + 1, :t])))
+            parts.train_batch((tf.constant(SOURCE[row : row + 1, :s]), tf.constant(TARGET[row : row + 1, :t])))
     for a, b in zip(whole.weights, parts.weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, err_msg=a.path)
 
