@@ -21,20 +21,58 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Files of more than ten seconds, the longest first. All others follow.
-LONGEST = """
-    integration/test_documents integration/test_teaching unit/test_searcher fuzz/test_translate unit/test_steps
-    unit/test_model unit/test_keras_habits integration/test_replicas unit/test_repetition integration/test_gpu_check
-    integration/test_translate unit/test_translator integration/test_train_pairs integration/test_cli
-    integration/test_streams integration/test_kills unit/test_out_of_memory unit/test_decoders unit/test_precision
-    integration/test_export integration/test_combinations integration/test_examples integration/test_training
-    integration/test_exact_resume integration/test_recipes integration/test_minutes integration/test_recovery
-    integration/test_damaged_models unit/test_search unit/test_save_model unit/test_keras_contract
-    integration/test_language_models unit/test_keras_copies unit/test_search_tree integration/test_bulk
-    unit/test_initialization unit/test_several_sentences integration/test_places integration/test_alarms
-    integration/test_notebook_display unit/test_run_precision integration/test_alignment unit/test_memory_trainer
-    integration/test_own_pairs unit/test_attention unit/test_grammar unit/test_phrasebook unit/test_unknown_tokens
-    system/test_learns integration/test_shared_graphs
-""".split()
+LONGEST = [
+    "integration/test_documents",
+    "integration/test_teaching",
+    "unit/test_searcher",
+    "fuzz/test_translate",
+    "unit/test_steps",
+    "unit/test_model",
+    "unit/test_keras_habits",
+    "integration/test_replicas",
+    "unit/test_repetition",
+    "integration/test_gpu_check",
+    "integration/test_translate",
+    "unit/test_translator",
+    "integration/test_train_pairs",
+    "integration/test_cli",
+    "integration/test_streams",
+    "integration/test_kills",
+    "unit/test_out_of_memory",
+    "unit/test_decoders",
+    "unit/test_precision",
+    "integration/test_export",
+    "integration/test_combinations",
+    "integration/test_examples",
+    "integration/test_training",
+    "integration/test_exact_resume",
+    "integration/test_recipes",
+    "integration/test_minutes",
+    "integration/test_recovery",
+    "integration/test_damaged_models",
+    "unit/test_search",
+    "unit/test_save_model",
+    "unit/test_keras_contract",
+    "integration/test_language_models",
+    "unit/test_keras_copies",
+    "unit/test_search_tree",
+    "integration/test_bulk",
+    "unit/test_initialization",
+    "unit/test_several_sentences",
+    "integration/test_places",
+    "integration/test_alarms",
+    "integration/test_notebook_display",
+    "unit/test_run_precision",
+    "integration/test_alignment",
+    "unit/test_memory_trainer",
+    "integration/test_own_pairs",
+    "unit/test_attention",
+    "unit/test_grammar",
+    "unit/test_phrasebook",
+    "unit/test_unknown_tokens",
+    "system/test_learns",
+    "integration/test_shared_graphs",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
