@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "data/README.md", "benchmarks/**/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "data/README.md", "benchmarks/**/README.md")
     for path in sorted(ROOT.glob(pattern))
 ]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>\S*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
