@@ -4,6 +4,7 @@ import gc
 import os
 import pkgutil
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -15,9 +16,14 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide GPUs unless `-m gpu` asks for them: exact equality is promised on a CPU, and workers would share one."""
+    """Hide GPUs unless `-m gpu` asks for them: exact equality is promised on a CPU, and workers would share one.
+
+    And be interrupted by SIGINT, whoever started the tests.
+    """
     if not asks_for_gpu(config.getoption("markexpr")):
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a shell, and tests send it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Files of more than ten seconds, the longest first. All others follow.
