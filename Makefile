@@ -56,7 +56,7 @@ docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema
 	$(BIN)/python -m seq2seq.config.reference > docs/configuration.md
 
 site: $(VENV)/installed-dev  ## build the documentation site into site/, without network
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: $(VENV)/ready  ## resolve both constraints files anew, for every supported Python; UPGRADE= keeps the versions
 	$(COMPILE) $(DEV) $(UPGRADE) --output-file constraints.txt
