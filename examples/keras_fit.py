@@ -1,7 +1,7 @@
 """Train the Keras way, with `compile`, `fit` and callbacks, and save the translator.
 
 python examples/keras_fit.py pairs.tsv runs/keras --epochs 30   source<TAB>target lines
-python examples/keras_fit.py                                    pairs of the embedded corpus, English to German
+python examples/keras_fit.py                                    pairs of the phrasebook, English to German
 """
 
 import argparse
@@ -31,7 +31,7 @@ if Path(given.output).exists():
 
 corpus = CorpusConfig(tsv=given.tsv) if given.tsv else CorpusConfig(phrasebook="train", pairs=5000, lexicon="basic")
 pairs = [(pair.source, pair.target) for pair in open_corpus(corpus)]  # any list of (source, target)
-unseen = set(sorted({source for source, _ in pairs})[::20])  # held out by source: no sentence is on both sides
+unseen = set(sorted({source for source, _ in pairs})[::20])  # held out by source: no sentence is in both sets
 train = [pair for pair in pairs if pair[0] not in unseen]
 valid = [pair for pair in pairs if pair[0] in unseen]
 batches, tokenizers = make_dataset(train)
@@ -50,7 +50,7 @@ model.fit(
     shuffle=False,  # the dataset reshuffles itself in each epoch
     callbacks=[
         keras.callbacks.EarlyStopping("val_nll", mode="min", patience=3, restore_best_weights=True),
-        # To continue: keras.models.load_model(...).fit(...). It has no tokenizers: `Translator.save` saves everything.
+        # To continue: keras.models.load_model(...).fit(...). The file has no tokenizers: `Translator.save` adds them.
         keras.callbacks.ModelCheckpoint(f"{given.output}.keras", "val_nll", mode="min", save_best_only=True),
     ],
 )

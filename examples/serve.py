@@ -1,4 +1,4 @@
-"""Translate over HTTP with nothing but the standard library.
+"""Translate over HTTP, with the server of the standard library.
 
     python examples/serve.py runs/quickstart --port 8000
     curl -d '{"text": "The teacher buys a book."}' localhost:8000     {"translations": ["Der Lehrer kauft ein Buch."]}

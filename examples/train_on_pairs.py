@@ -1,7 +1,7 @@
 """Train a translator on a list of sentence pairs, score it on unseen sentences, and save it.
 
 python examples/train_on_pairs.py pairs.tsv runs/mine --minutes 10   source<TAB>target lines
-python examples/train_on_pairs.py                                    pairs of the embedded corpus, English to German
+python examples/train_on_pairs.py                                    pairs of the phrasebook, English to German
 """
 
 import argparse
@@ -20,7 +20,7 @@ if Path(given.output).exists():
 corpus = CorpusConfig(tsv=given.tsv) if given.tsv else CorpusConfig(phrasebook="train", pairs=5000, lexicon="basic")
 pairs = [(pair.source, pair.target) for pair in open_corpus(corpus)]  # any list of (source, target)
 
-# Held out by source: a sentence on both sides would test memory, not translation.
+# Held out by source: a sentence in both sets would test memory, not translation.
 sources = sorted({source for source, _ in pairs})
 unseen = set(sources[:: max(2, len(sources) // 200)])
 test = [pair for pair in pairs if pair[0] in unseen]

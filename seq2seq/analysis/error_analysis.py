@@ -66,7 +66,7 @@ def sentence_errors(
     if not len(sources) == len(references) == len(translations):
         raise EvaluationError(
             f"found {pluralize(len(sources), 'source')}, {pluralize(len(references), 'reference')} and "
-            f"{pluralize(len(translations), 'translation')}: line N answers line N."
+            f"{pluralize(len(translations), 'translation')}. Line N of each must correspond to line N of the others."
         )
     chrf = make_metric("chrF2")
     rows = []

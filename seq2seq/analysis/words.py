@@ -52,8 +52,8 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     """
     if len(hypotheses) != len(references):
         raise EvaluationError(
-            f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}: "
-            "line N answers line N."
+            f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}. "
+            "Line N of one must correspond to line N of the other."
         )
     rows = []
     for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
