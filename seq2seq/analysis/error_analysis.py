@@ -208,8 +208,8 @@ def quality_by_length(
         low, high    95% interval of the score over resampled sentences; NaN without `bootstrap`
 
     Raises:
-        EvaluationError: There are no pairs, a system has another number of translations, edges do not rise, or a
-            metric is unknown.
+        EvaluationError: There are no pairs, a system has another number of translations, edges are not in ascending
+            order, or a metric is unknown.
 
     Source:
         Bahdanau, Cho and Bengio (2015), figure 2, and Luong, Pham and Manning (2015), figure 6, which show BLEU by

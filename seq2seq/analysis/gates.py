@@ -38,7 +38,7 @@ class GateValues(NamedTuple):
     values: np.ndarray
 
     def derivatives(self) -> np.ndarray:
-        """Derivative of the function at each place, (B, T, U): the share of a gradient that passes."""
+        """Derivative of the function at each preactivation, (B, T, U): the share of a gradient that passes."""
         if self.function == "sigmoid":
             return self.values * (1 - self.values)
         if self.function == "tanh":

@@ -57,7 +57,7 @@ def train_linear_probe(
 ) -> ProbeResult:
     """Cross-validate a logistic regression from vectors to labels, in five folds.
 
-    Rows of one group are in one fold, so what is learnt has to hold for unseen groups. The control task gives each type
+    Rows of one group are in one fold, so the probe is always tested on unseen groups. The control task gives each type
     a random label of its own. This can only be memorized, so it is tested on types that were seen, and compared with
     the accuracy under the same folds. Vectors from which any label of a type can be read say little about the property.
 

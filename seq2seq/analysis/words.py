@@ -1,7 +1,7 @@
 """Words of a text: counts, the pieces that spell them, and which of them a translation gets right.
 
 A word is what the grammar's `split_words` finds: letters and digits with the marks that join them (`o'clock`), or a
-single other mark. Upper and lower case differ.
+single other mark. Case matters.
 """
 
 from collections import Counter
@@ -98,7 +98,7 @@ def accuracy_by_frequency(
     Args:
         matches: Result of `word_matches`.
         counts: Frequency of each word in the target side of the training text, from `word_counts`.
-        edges: Lowest frequencies of the buckets, ascending, from 1; words below the first make a bucket, too (with 1:
+        edges: Lowest frequencies of the buckets, ascending, from 1; words below the first form one more bucket (with 1:
             unseen words).
         samples: See `bootstrap_ratio_interval`; units are sentences.
         seed: See `bootstrap_ratio_interval`.
@@ -116,7 +116,7 @@ def accuracy_by_frequency(
         f1                     2 matched / (reference + hypothesis), likewise
 
     Raises:
-        EvaluationError: `edges` do not rise, or begin below 1.
+        EvaluationError: `edges` are not in ascending order, or begin below 1.
 
     Source:
         Neubig et al. (2019), compare-mt, for the idea; intervals as in `bootstrap_ratio_interval`.

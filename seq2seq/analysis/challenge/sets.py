@@ -148,8 +148,8 @@ def check_languages(config: "Config") -> None:
 def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
     """Draw challenge sets for all phenomena.
 
-    Words are from the lexicon, as in `generate_pairs`. Sentences are from its split `test`, so no training on its split
-    `train` has seen any of them.
+    Words are from the lexicon, as in `generate_pairs`. Sentences are from the phrasebook's split `test`, so a model
+    that was trained on the split `train` has not seen them.
 
     Args:
         items: Number of sentences per phenomenon; for long distances, per number of phrases between.

@@ -53,7 +53,7 @@ def plot_means(
 
 @check_arguments()
 def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
-    """Draw the quality of each cell over the training speed of its layer.
+    """Draw the quality of each cell against the training speed of its layer.
 
     Args:
         summary: Result of `seq2seq.analysis.comparison.summarize`.
@@ -74,7 +74,7 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
 def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     """Draw the memory span of each cell, mean over seeds and 95% interval, one panel per task.
 
-    An open mark means that a seed solved the longest distance that was tried, so the mean might be larger.
+    An open marker means that a seed solved the longest distance that was tried, so the mean might be larger.
 
     Args:
         table: Result of `seq2seq.analysis.memory_tasks.experiments.memory_span`.
