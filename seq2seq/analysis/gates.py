@@ -72,7 +72,7 @@ def gate_values(
         cell.step(*flatten_steps(run))
     if not found:
         raise ValueError(
-            f"{type(cell).__name__} names no gates: its step has to compute them by `sigmoid`, `tanh` or `activate` "
+            f"{type(cell).__name__} has no named gates: compute them in its `step` by `sigmoid`, `tanh` or `activate` "
             "of seq2seq.layers.cells.base"
         )
     steps, rows = run.projected.shape[:2]

@@ -53,7 +53,7 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     if len(hypotheses) != len(references):
         raise EvaluationError(
             f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}: "
-            "line N answers line N."
+            "line N of one must correspond to line N of the other."
         )
     rows = []
     for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
@@ -122,7 +122,7 @@ def accuracy_by_frequency(
         Neubig et al. (2019), compare-mt, for the idea; intervals as in `bootstrap_ratio_interval`.
     """
     if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
-        raise EvaluationError(f"'edges' are {list(edges)}: they must rise, from 1 or more.")
+        raise EvaluationError(f"'edges' are {list(edges)}: expected numbers in ascending order, from 1 or more.")
     starts = [0, *edges]
     names = [f"{low}-{above - 1}" if above > low + 1 else f"{low}" for low, above in pairwise(starts)]
     names.append(f"{starts[-1]}-")

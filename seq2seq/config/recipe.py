@@ -49,7 +49,7 @@ class Recipe(Section):
         if self.data is not None and tokens is not None and self.data.filters.max_tokens > tokens:
             raise ValueError(
                 f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.max_tokens' "
-                f"{tokens}: such a sentence fits into no batch"
+                f"{tokens}: such a sentence does not fit into any batch"
             )
         return self
 

@@ -67,7 +67,7 @@ def text_warnings(
     if len(tagged) >= MIN_TAG_LINES:
         found.append(
             f"{len(tagged):,} of {len(texts):,} {what} are tags of markup, such as {tagged[0].strip():.40}, which "
-            "count as words. Leave out these lines, or extract the sentences, on all sides"
+            "count as words. Leave out these lines, or extract the sentences, in all of the files"
         )
     for kind in SUBWORDS:
         marked = _matching(lines, kind.mark.search)
