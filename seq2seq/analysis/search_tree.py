@@ -250,8 +250,8 @@ def sample_counts(translator: Translator, sentence: str, options: SearchOptions)
 
         text          detokenized text
         count, share  number of draws, and their share
-        log_prob      sum of the tokens' scores, nats; without shallow fusion or penalties, at temperature 1 and over all
-                      tokens, `share` tends to its exponential
+        log_prob      sum of the tokens' scores, nats; without shallow fusion or penalties, at temperature 1 and over
+                      all tokens, `share` tends to its exponential
         length        number of tokens, EOS included
 
     Raises:

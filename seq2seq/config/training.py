@@ -69,7 +69,7 @@ class RecoveryConfig(Section):
     max_skipped_updates: int = field(
         20,
         "Number of consecutive skipped updates after which the run rolls back to its last good checkpoint and halves "
-        "the learning rate, as it does when a validation loss is twice that of a uniform guess.",
+        "the learning rate, as it does when a validation loss is more than twice that of a uniform guess.",
         unit="updates",
         ge=1,
     )
@@ -152,9 +152,9 @@ class TrainingConfig(Section):
     minutes: float | None = field(
         None,
         "Planned duration of training and validation, not counting reading corpora and compiling. If `updates` is "
-        "null, the speed is measured before the first update and determines `updates`, `validation.interval_updates` and "
-        "`schedule.warmup_updates`. These are written to the recipe in the model directory, and the run follows them, "
-        "not the clock. `epochs` remains an upper bound. If `updates` is given, `updates` takes precedence.",
+        "null, the speed is measured before the first update and determines `updates`, `validation.interval_updates` "
+        "and `schedule.warmup_updates`. These are written to the recipe in the model directory, and the run follows "
+        "them, not the clock. `epochs` remains an upper bound. If `updates` is given, `updates` takes precedence.",
         unit="minutes",
         gt=0.0,
     )
