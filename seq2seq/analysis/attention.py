@@ -203,7 +203,7 @@ def source_token_statistics(maps: Sequence[AttentionMap], low: float = 0.2, high
         ValueError: `low` is above `high`.
     """
     if low > high:
-        raise ValueError(f"low is {low}, expected at most high, {high}")
+        raise ValueError(f"low is {low}, expected at most high, which is {high}")
     rows = []
     for sentence, one in enumerate(maps):
         for position, (token, got) in enumerate(zip(one.source_tokens, coverage(one.weights).tolist(), strict=True)):

@@ -1,4 +1,4 @@
-"""Comparisons with 95% confidence intervals: of ratios, and of cells or other choices over runs with several seeds.
+"""95% confidence intervals of ratios, and comparisons of cells or other choices over runs with several seeds.
 
 Runs are read from the record that `benchmarks/family.py` writes: each of its lines, a JSON object, is a row of a data
 frame here. A missing column raises pandas' `KeyError`.

@@ -36,7 +36,7 @@ class Recipe(Section):
     seed: int = field(1, "Random seed for initial weights, dropout and data order.", ge=0, lt=2**31)
     data: CorporaConfig | None = Field(
         None,
-        description="Corpora, which training requires. null: a model that was saved without its corpora.",
+        description="Corpora, required for training. null: those of a model that was saved without them.",
     )
     tokenizer: TargetTokenizerConfig = TargetTokenizerConfig()
     batching: BatchingConfig = BatchingConfig()

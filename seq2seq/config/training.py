@@ -114,7 +114,7 @@ class TrainingConfig(Section):
     )
     ema_decay: float | None = field(
         None,
-        "Decay of an exponential moving average of the weights, e.g. 0.999. The average instead of the last weights is "
+        "Decay of an exponential moving average of the weights, e.g. 0.999. The average, not the last weights, is "
         "then validated and saved. At update t the decay is at most (1 + t) / (10 + t).",
         paper="Polyak and Juditsky 1992",
         gt=0.0,

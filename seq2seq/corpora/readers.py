@@ -52,7 +52,7 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
     Raises:
         CorpusError: A file is missing, or an environment variable in its path is not set; or `spec` is held out of
             another corpus, see `held_out.open_valid`. While reading: the file is not text, has invalid UTF-8, or a
-            wrong number of lines or columns; the message has file and line.
+            wrong number of lines or columns; the message names file and line.
     """
     if isinstance(spec, ValidConfig) and spec.held_out:
         raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")

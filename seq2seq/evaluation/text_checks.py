@@ -15,7 +15,7 @@ SMALL_SET = 100  # number of sentences below which a set is small
 MIN_SHARE = 0.1  # minimum share of lines with subwords: text about subwords has fewer
 MIN_TOKENIZED, MIN_TOKENIZED_LINES = 0.5, 10  # minimum share of lines with a full stop or comma; minimum number
 MIN_TAG_LINES = 2
-MAX_HEAD_LINES = 500  # lines by which the kind of a text is recognized
+MAX_HEAD_LINES = 500  # lines by which the kind of a text is recognised
 
 TAG_LINE = re.compile(
     r"\s*</?(?:seg|doc|hl|p|tu|tuv|tmx|url|keywords|talkid|speaker|title|description|reviewer|translator|srcset|refset|"

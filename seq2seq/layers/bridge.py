@@ -12,7 +12,7 @@ BridgeKind = Literal["dense", "copy", "mean", "max", "zero"]
 
 
 class Bridge(ConfigurableLayer):
-    """Initial decoder state, and one vector that summarizes the source.
+    """Initial decoder state, and one vector that summarises the source.
 
         dense      tanh(W [last hidden states of all encoder layers] + b), with a W and a b for each state
         copy       the encoder's last states, layer by layer
