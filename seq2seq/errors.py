@@ -9,7 +9,7 @@ MIN_RATIO_OF_SHORT, MIN_RATIO = 0.6, 0.7
 
 
 class Seq2SeqError(Exception):
-    """Base class of errors that a user can cause and fix; the command line prints them and exits with 1."""
+    """Base class of errors that a user can cause and fix; the command line prints them and exits with code 1."""
 
 
 class ArgumentError(Seq2SeqError, TypeError, ValueError):
@@ -21,7 +21,7 @@ class ConfigError(Seq2SeqError, ValueError):
 
 
 class MissingExtraError(Seq2SeqError, ImportError):
-    """A package that comes with an extra is not installed. Also an ImportError, since it may occur in an import."""
+    """A package of an extra is not installed. It is also an `ImportError`, since it may be raised during an import."""
 
 
 class CorpusError(Seq2SeqError):
@@ -49,7 +49,7 @@ class Seq2SeqWarning(UserWarning):
 
 
 class TrainingWarning(Seq2SeqWarning):
-    """A problem of a trained model, if its run had no display; `TrainingReport.remaining_warnings` lists them."""
+    """A problem of a trained model, issued if its run had no display; see `TrainingReport.remaining_warnings`."""
 
 
 class BulkError(Seq2SeqError):

@@ -51,7 +51,7 @@ class AttentionMap:
 
 @check_arguments()
 def translation_map(translation: Translation, rank: NonNegative = 0) -> AttentionMap:
-    """Attention map of a translation's hypothesis `rank`, from 0, as the search found it; empty for a blank sentence.
+    """Attention map of the hypothesis at `rank` (0: the best), recorded by the search; empty for a blank sentence.
 
     Raises:
         ArgumentError: The translation has no attention, or no such hypothesis.
@@ -71,7 +71,7 @@ def translation_map(translation: Translation, rank: NonNegative = 0) -> Attentio
 
 @check_arguments()
 def teacher_forced_map(translator: Translator, source: str, target: str) -> AttentionMap:
-    """Attention map of a given pair: the decoder reads `target`, whatever it would have predicted itself.
+    """Attention map of a given pair: the decoder reads `target` instead of its own predictions.
 
     Raises:
         ValueError: The model has no attention, or one of the texts has no tokens.
@@ -97,7 +97,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
 def merge_subwords(tokens: AttentionMap) -> AttentionMap:
     """Attention map between words: source words get the sum of their pieces' weights, target words the mean.
 
-    A word begins at a piece that starts with a space and at a piece of punctuation only; `</s>` is a word of its own.
+    A piece that starts with a space begins a word, as does a piece of punctuation only; `</s>` is a word of its own.
     Log-probabilities are summed. Chinese and Japanese, written without spaces, are not divided into words.
     """
     columns, rows = _word_starts(tokens.source_tokens), _word_starts(tokens.target_tokens)
@@ -141,7 +141,8 @@ def coverage_deviation(weights: Weights) -> np.ndarray:
     It is the mean over source tokens of log(1 + (1 - coverage)^2).
 
     Source:
-        Rikters and Fishel (2017), "Confidence through attention": the coverage deviation penalty without its minus.
+        Rikters and Fishel (2017), "Confidence through attention": the coverage deviation penalty with the opposite
+        sign.
     """
     return np.log1p((1.0 - coverage(weights)) ** 2).mean(axis=-1)
 
@@ -202,7 +203,7 @@ def source_token_statistics(maps: Sequence[AttentionMap], low: float = 0.2, high
         ValueError: `low` is above `high`.
     """
     if low > high:
-        raise ValueError(f"low is {low}, above high {high}")
+        raise ValueError(f"low is {low}, expected at most high, which is {high}")
     rows = []
     for sentence, one in enumerate(maps):
         for position, (token, got) in enumerate(zip(one.source_tokens, coverage(one.weights).tolist(), strict=True)):

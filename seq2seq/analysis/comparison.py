@@ -1,4 +1,4 @@
-"""Comparisons with 95% confidence intervals: of ratios, and of cells or other choices over runs with several seeds.
+"""95% confidence intervals of ratios, and comparisons of cells or other choices over runs with several seeds.
 
 Runs are read from the record that `benchmarks/family.py` writes: each of its lines, a JSON object, is a row of a data
 frame here. A missing column raises pandas' `KeyError`.
@@ -77,7 +77,7 @@ def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
 
 @check_arguments()
 def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
-    """Select the runs that count: no pilots, and of runs with the same seed the one with the lowest loss.
+    """Select the runs to report: no pilots, and of several runs with the same seed only the one with the lowest loss.
 
     Runs with seed 0 are pilots, which tried a learning rate. The other runs that are left out had a learning rate that
     was abandoned because the run ended worse than its pilot.

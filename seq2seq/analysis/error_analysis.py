@@ -66,7 +66,7 @@ def sentence_errors(
     if not len(sources) == len(references) == len(translations):
         raise EvaluationError(
             f"found {pluralize(len(sources), 'source')}, {pluralize(len(references), 'reference')} and "
-            f"{pluralize(len(translations), 'translation')}. Line N of each must correspond to line N of the others."
+            f"{pluralize(len(translations), 'translation')}: line N of each must correspond to line N of the others."
         )
     chrf = make_metric("chrF2")
     rows = []
@@ -208,8 +208,8 @@ def quality_by_length(
         low, high    95% interval of the score over resampled sentences; NaN without `bootstrap`
 
     Raises:
-        EvaluationError: There are no pairs, a system has another number of translations, edges do not rise, or a
-            metric is unknown.
+        EvaluationError: There are no pairs, a system has another number of translations, edges are not in ascending
+            order, or a metric is unknown.
 
     Source:
         Bahdanau, Cho and Bengio (2015), figure 2, and Luong, Pham and Manning (2015), figure 6, which show BLEU by
@@ -218,7 +218,7 @@ def quality_by_length(
     if not pairs:
         raise EvaluationError("there is nothing to score: no pairs.")
     if any(after <= before for before, after in pairwise(edges)):
-        raise EvaluationError(f"edges are {list(edges)}: each has to be above the one before.")
+        raise EvaluationError(f"'edges' are {list(edges)}: expected numbers in ascending order.")
     for system, texts in hypotheses.items():
         if len(texts) != len(pairs):
             raise EvaluationError(

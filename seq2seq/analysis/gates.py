@@ -38,7 +38,7 @@ class GateValues(NamedTuple):
     values: np.ndarray
 
     def derivatives(self) -> np.ndarray:
-        """Derivative of the function at each place, (B, T, U): the share of a gradient that passes."""
+        """Derivative of the function at each preactivation, (B, T, U): the share of a gradient that passes."""
         if self.function == "sigmoid":
             return self.values * (1 - self.values)
         if self.function == "tanh":
@@ -72,7 +72,7 @@ def gate_values(
         cell.step(*flatten_steps(run))
     if not found:
         raise ValueError(
-            f"{type(cell).__name__} names no gates: its step has to compute them by `sigmoid`, `tanh` or `activate` "
+            f"{type(cell).__name__} has no named gates: compute them in its `step` by `sigmoid`, `tanh` or `activate` "
             "of seq2seq.layers.cells.base"
         )
     steps, rows = run.projected.shape[:2]

@@ -177,8 +177,8 @@ def state_gradients(
 ) -> list[np.ndarray]:
     """Gradients of a loss with respect to every state, in one backward pass.
 
-    The gradient of an LSTM's c includes the path through the h of the same step, as in its backward pass by hand
-    (Hochreiter and Schmidhuber 1997, appendix A.1).
+    The gradient of an LSTM's c includes the path through the h of the same step, as in the derivation by Hochreiter and
+    Schmidhuber (1997), appendix A.1.
 
     Returns:
         For each state an array (B, T + 1, U), compute dtype: index 0 is the initial state, index t that after step t.
@@ -217,7 +217,7 @@ def weight_gradients(
         ValueError: `chunk` is below 1.
 
     Source:
-        Williams and Peng (1990), with as many steps between truncations as are traced back.
+        Williams and Peng (1990), BPTT(h; h') with h = h' = `chunk`.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}, expected at least 1 step")

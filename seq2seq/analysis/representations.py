@@ -169,7 +169,7 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
 def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.DataFrame:
     """Lay out vectors in the plane with t-SNE, so that those with small angles between them are close together.
 
-    Only neighbourhoods are meaningful: the axes, the distances between far groups and the sizes of groups are not.
+    Only neighbourhoods are meaningful: the axes, the distances between groups and the sizes of groups are not.
 
     Args:
         vectors: N rows, at most about a thousand, since time grows with N squared.

@@ -1,4 +1,4 @@
-"""Inside a search for one sentence: the tree of a beam, the choices of greedy search, the counts of samples."""
+"""Records of a search for one sentence: tree of a beam search, choices of greedy search, counts of samples."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -250,8 +250,8 @@ def sample_counts(translator: Translator, sentence: str, options: SearchOptions)
 
         text          detokenized text
         count, share  number of draws, and their share
-        log_prob      sum of the tokens' scores, nats; for a model alone, at temperature 1 and over all tokens,
-                      `share` tends to its exponential
+        log_prob      sum of the tokens' scores, nats; without shallow fusion or penalties, at temperature 1 and over
+                      all tokens, `share` tends to its exponential
         length        number of tokens, EOS included
 
     Raises:

@@ -1,7 +1,7 @@
 """Words of a text: counts, the pieces that spell them, and which of them a translation gets right.
 
 A word is what the grammar's `split_words` finds: letters and digits with the marks that join them (`o'clock`), or a
-single other mark. Upper and lower case differ.
+single other mark. Case matters.
 """
 
 from collections import Counter
@@ -52,8 +52,8 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     """
     if len(hypotheses) != len(references):
         raise EvaluationError(
-            f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}. "
-            "Line N of one must correspond to line N of the other."
+            f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}: "
+            "line N of one must correspond to line N of the other."
         )
     rows = []
     for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
@@ -98,7 +98,7 @@ def accuracy_by_frequency(
     Args:
         matches: Result of `word_matches`.
         counts: Frequency of each word in the target side of the training text, from `word_counts`.
-        edges: Lowest frequencies of the buckets, ascending, from 1; words below the first make a bucket, too (with 1:
+        edges: Lowest frequencies of the buckets, ascending, from 1; words below the first form one more bucket (with 1:
             unseen words).
         samples: See `bootstrap_ratio_interval`; units are sentences.
         seed: See `bootstrap_ratio_interval`.
@@ -116,13 +116,13 @@ def accuracy_by_frequency(
         f1                     2 matched / (reference + hypothesis), likewise
 
     Raises:
-        EvaluationError: `edges` do not rise, or begin below 1.
+        EvaluationError: `edges` are not in ascending order, or begin below 1.
 
     Source:
         Neubig et al. (2019), compare-mt, for the idea; intervals as in `bootstrap_ratio_interval`.
     """
     if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
-        raise EvaluationError(f"'edges' are {list(edges)}: they must rise, from 1 or more.")
+        raise EvaluationError(f"'edges' are {list(edges)}: expected numbers in ascending order, from 1 or more.")
     starts = [0, *edges]
     names = [f"{low}-{above - 1}" if above > low + 1 else f"{low}" for low, above in pairwise(starts)]
     names.append(f"{starts[-1]}-")

@@ -47,7 +47,7 @@ def challenge(
     """Evaluate a model on challenge sets: accuracy per grammatical phenomenon and per distance between words.
 
     The sentences are drawn from the test split of the phrasebook. Only the words that a phenomenon determines are
-    scored. The distance is between a word and the word that determines its form.
+    scored. The distance is the number of words between such a word and the word that determines its form.
     """
     if plot is not None:
         if plot.suffix not in PLOT_FORMATS:

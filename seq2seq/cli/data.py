@@ -158,8 +158,8 @@ def write_phrasebook(
 ) -> None:
     """Generate English-German sentence pairs from the embedded grammar.
 
-    The files are train.tsv, valid.tsv, test.tsv and compositional.tsv. No source sentence is in two of them, and in
-    compositional.tsv, familiar words occur in forms that no other file has. Recipes need no files:
+    The files are train.tsv, valid.tsv, test.tsv and compositional.tsv. No source sentence is in two of them, and
+    compositional.tsv has known words in forms that occur in no other file. Recipes need no files:
     `data.train={phrasebook: train, pairs: 100000}` draws the same pairs.
     """
     from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, generate_pairs

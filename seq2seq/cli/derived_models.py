@@ -19,21 +19,19 @@ Model = Annotated[
 
 
 def average(
-    model: Annotated[
-        Path, typer.Argument(parser=find_model, metavar="DIR", help="A model directory with kept weights.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR2", help="A new model directory.")],
+    model: Annotated[Path, typer.Argument(parser=find_model, metavar="DIR", help="The model directory of a run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR2", help="New directory for the average.")],
     last: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Average the weights of the last N validations.")
+        int | None, typer.Option(metavar="N", min=1, help="Average the weights of the N most recent validations.")
     ] = None,
     best: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Average the weights of the best N validations.")
+        int | None, typer.Option(metavar="N", min=1, help="Average the weights of the N best validations.")
     ] = None,
 ) -> None:
     """Average the weights of several validations of a run into a new model.
 
-    For this, training keeps the weights of the last training.keep_last and the best training.keep_best validations.
-    The criterion of the best is validation.metric.
+    Training keeps the weights of the most recent validations (training.keep_last of them) and of the best ones by
+    validation.metric (training.keep_best).
     """
     if (last is None) == (best is None):
         raise typer.BadParameter("give either --last N or --best N")
@@ -78,7 +76,7 @@ def shortlist(
         typer.Option(parser=input_place, metavar="FILE", help="Source text. Default: the model's training corpus."),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translation of --source, line by line.")
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
     ] = None,
 ) -> None:
     """Learn the likely target tokens of each source token, for faster decoding with --shortlist N.

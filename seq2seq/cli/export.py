@@ -26,7 +26,7 @@ def export(
     ] = "directory",
     dtype: Annotated[
         WeightsDtype | None,
-        typer.Option(help="Type of the stored weights; float16 halves the file. Default: as stored in MODEL."),
+        typer.Option(help="Type of the stored weights; float16 halves the file size. Default: as stored in MODEL."),
     ] = None,
     model_only: Annotated[
         bool, typer.Option("--model-only", help="Leave out the shortlist and the 8-bit decoder.")
@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Copy a model without checkpoints and corpora, and write a model card.
 
-    The copy can be moved and shared, and all commands can use it. Paths of this machine are removed.
+    The copy can be moved and shared, and all commands can use it. Paths of this machine are reduced to file names.
     """
     from seq2seq.export.export import export_model
 

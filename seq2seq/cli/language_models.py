@@ -36,7 +36,9 @@ OwnPrecision = Annotated[
 @with_search_options("sample", section=GenerationOptions)
 def generate(
     model: Model,
-    prompt: Annotated[str, typer.Option(metavar="TEXT", help="Beginning of each text, up to the end of a word.")] = "",
+    prompt: Annotated[
+        str, typer.Option(metavar="TEXT", help="Beginning of each text, which should end with a whole word.")
+    ] = "",
     precision: OwnPrecision = "float32",
     output: Annotated[
         Path | None,
@@ -107,7 +109,8 @@ def perplexity(
 ) -> None:
     """Measure how well a language model predicts text: perplexity per token and per word, bits per character.
 
-    Only the last two are comparable between models with different tokenizers. Blank lines are skipped.
+    Perplexity per word and bits per character are comparable between models with different tokenizers; perplexity per
+    token is not. Blank lines are skipped.
     """
     from seq2seq.model_directory.directory import load_recipe
 

@@ -62,9 +62,11 @@ def train(
         int,
         typer.Option(help="Number of pieces, including the four special ones, or the nearest that the text allows."),
     ] = 8000,
-    exact_size: Annotated[bool, typer.Option("--exact-size", help="Require exactly --vocabulary-size.")] = False,
+    exact_size: Annotated[bool, typer.Option("--exact-size", help="Require exactly --vocabulary-size pieces.")] = False,
     model_type: Annotated[str, typer.Option(help="Subword algorithm: unigram, bpe or char.")] = "unigram",
-    character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
+    character_coverage: Annotated[
+        float, typer.Option(help="Share of the characters of TEXT that the vocabulary covers.")
+    ] = 1.0,
     byte_fallback: Annotated[bool, typer.Option("--byte-fallback", help="Encode unknown characters as bytes.")] = False,
     split_digits: Annotated[bool, typer.Option("--split-digits", help="Make each digit a piece.")] = False,
     user_defined_symbols: Annotated[
@@ -74,7 +76,7 @@ def train(
         str, typer.Option(help="SentencePiece's normalisation after cleaning: identity or nmt_nfkc.")
     ] = "identity",
 ) -> None:
-    """Train a tokenizer on text; several files make a joint one."""
+    """Train a tokenizer on text, or a joint one on several files."""
     from seq2seq.data.tokenizer import Tokenizer
 
     values = {

@@ -83,8 +83,8 @@ def train(
 ) -> None:
     """Train a model, or resume an interrupted run in the same directory.
 
-    For PAIRS, a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml stores
-    it. To train a variant, edit a copy of that file.
+    For PAIRS, the command plans a complete recipe: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml
+    stores it. To train a variant, edit a copy of that file.
 
     On Ctrl-C, SIGTERM or a closed terminal, the run saves and exits with code 130; the same command resumes exactly,
     even if the corpora have been moved or compressed in the meantime. Before the first batch there is nothing to save,

@@ -48,7 +48,7 @@ def translate(
         list[str] | None,
         typer.Argument(
             metavar="[SENTENCE]...",
-            help="Sentences instead of --input. With --engine apache-beam: its pipeline options, after `--`.",
+            help="Sentences to translate, instead of --input. With --engine apache-beam: pipeline options after `--`.",
             show_default=False,
         ),
     ] = None,
@@ -82,7 +82,7 @@ def translate(
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Omit progress bar and summary on stderr; warnings remain.")
+        bool, typer.Option("--quiet", "-q", help="Omit the progress bar and the summary on stderr; warnings remain.")
     ] = False,
     *,
     search: dict[str, Any],

@@ -189,8 +189,8 @@ class ValidConfig(CorpusConfig):
 
     With `fraction`, or with `pairs` and no corpus, all pairs of some source sentences are held out from training (for a
     language model: some sentences of the target side), selected by a hash of the cleaned text, with one space between
-    words. No source sentence is then in both parts, and with `fraction` none changes parts when the corpus grows.
-    `data.filters`, except `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
+    words. No source sentence is then in both parts, and with `fraction` none moves to the other part if the corpus
+    grows. `data.filters`, except `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
     """
 
     fraction: float | None = field(

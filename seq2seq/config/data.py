@@ -38,7 +38,7 @@ class CorporaConfig(Section):
     """The corpora of an experiment."""
 
     train: CorpusConfig = Field(description="Corpus to train on.")
-    valid: ValidConfig = Field(description="Corpus to validate on, or the part of `train` to hold out for it.")
+    valid: ValidConfig = Field(description="Corpus to validate on, or the part of `train` to hold out for validation.")
     test: CorpusConfig | None = Field(
         None,
         description="Corpus to test the finished model on. `seq2seq train` only counts how much of it occurs in "
@@ -110,8 +110,10 @@ class TargetTokenizerConfig(Section):
         "Require exactly `vocabulary_size` pieces; `false`: if the text yields fewer pieces, or its characters need "
         "more, use the nearest possible number and report it.",
     )
-    character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
-    byte_fallback: bool = field(False, "Encode unknown characters as bytes instead of as unk.")
+    character_coverage: float = field(
+        1.0, "Share of the characters of the training text that the vocabulary covers.", gt=0.9, le=1.0
+    )
+    byte_fallback: bool = field(False, "Encode unknown characters as bytes instead of as `<unk>`.")
     split_digits: bool = field(False, "Make each digit a piece, so that numbers are copied digit by digit.")
     user_defined_symbols: tuple[str, ...] = field((), "Strings that are always a single piece.")
     normalization: Literal["identity", "nmt_nfkc"] = field(
@@ -168,13 +170,13 @@ class TokenizerConfig(TargetTokenizerConfig):
 
 
 class BatchingConfig(Section):
-    """Batches that are filled up to a number of tokens."""
+    """Batches of a limited number of tokens."""
 
     max_tokens: int | None = field(
         None,
-        "Maximum number of tokens per batch on either side, without padding; replicas share it. null: 1,000 if the run "
-        "starts on a CPU, 8,000 on a GPU; the number is stored in the recipe of the model directory, and a resumed run "
-        "keeps it.",
+        "Maximum number of tokens per batch on either side, without padding; several replicas divide a batch among "
+        "them. null: 1,000 if the run starts on a CPU, 8,000 on a GPU; the number is stored in the recipe of the model "
+        "directory, and a resumed run keeps it.",
         unit="tokens, EOS included",
         ge=2,
     )

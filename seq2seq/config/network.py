@@ -101,8 +101,8 @@ class RecurrentStackConfig(Section):
     )
     transition_depth: int = field(
         1,
-        "Number of cells applied in sequence within a time step (deep transition); above 1 with several layers is "
-        "BiDeep. In a `cgru` decoder, number of cells after the attention.",
+        "Number of cells applied in sequence within a time step (deep transition); with several layers, a number above "
+        "1 makes a BiDeep network. In a `cgru` decoder, number of cells after the attention.",
         paper="Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)",
         ge=1,
     )
@@ -205,7 +205,7 @@ class DecoderConfig(LanguageModelDecoderConfig):
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
     attention_units: int | None = field(
-        None, "Width of the hidden layer of `additive`, and of all heads together; null: `units`.", ge=1
+        None, "Width of the hidden layer of `additive`, or of several heads together; null: `units`.", ge=1
     )
     heads: int = field(
         1,
@@ -227,8 +227,8 @@ class DecoderConfig(LanguageModelDecoderConfig):
     )
     context: Literal["initial", "every_step"] = field(
         "initial",
-        "Use of the bridge's summary of the source without attention. `initial`: only as the initial state; "
-        "`every_step`: also as an input at every step.",
+        "Use of the bridge's summary of the source in a decoder without attention. `initial`: only as the initial "
+        "state; `every_step`: also as an input at every step.",
         paper="Sutskever et al. 2014 (initial); Cho et al. 2014 (every_step)",
     )
 

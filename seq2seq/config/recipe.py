@@ -36,7 +36,7 @@ class Recipe(Section):
     seed: int = field(1, "Random seed for initial weights, dropout and data order.", ge=0, lt=2**31)
     data: CorporaConfig | None = Field(
         None,
-        description="Corpora, which training requires. null: a model that was saved without its corpora.",
+        description="Corpora, required for training. null: those of a model that was saved without them.",
     )
     tokenizer: TargetTokenizerConfig = TargetTokenizerConfig()
     batching: BatchingConfig = BatchingConfig()
@@ -49,7 +49,7 @@ class Recipe(Section):
         if self.data is not None and tokens is not None and self.data.filters.max_tokens > tokens:
             raise ValueError(
                 f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.max_tokens' "
-                f"{tokens}: such a sentence fits into no batch"
+                f"{tokens}: such a sentence does not fit into any batch"
             )
         return self
 

@@ -22,7 +22,7 @@ INTRODUCTION = """\
 
 A recipe is a YAML file with the sections below. Only `data.train` and `data.valid` are required; all other keys have
 defaults, and an unknown key is an error. Unless described otherwise, `null` means none, no limit or unused. The column
-*task* is filled for keys and defaults that only one task has.
+*task* names the task of keys and defaults that apply to only one.
 
 `seq2seq train RECIPE --set section.key=value` changes a key without editing the file, and `--dump-config` prints the
 complete recipe. A number in a dotted name is an index into a list, counted from 0:

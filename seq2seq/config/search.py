@@ -140,7 +140,7 @@ class TranslationSearchOptions(TextSearchOptions):
     unk_handling: Literal["keep", "suppress", "replace"] = search_key(
         "keep",
         "Treatment of unknown tokens in a translation. `keep`: output them as unknown; `suppress`: never generate "
-        "them; `replace`: replace them with the source text they attend to most.",
+        "them; `replace`: replace each with the source text that it attends to most.",
         paper="Luong et al. 2015 (rare words)",
     )
     split_sentences: bool = long_lines_key(
@@ -151,7 +151,7 @@ class TranslationSearchOptions(TextSearchOptions):
     max_source_tokens: int | None = long_lines_key(
         None,
         "Maximum length of a segment that is translated as a whole; `long_lines` determines the treatment of longer "
-        "sentences. null (the default): the length of the longest line in the training corpus, or 200 if unknown.",
+        "sentences. Default: the length of the longest line in the training corpus, or 200 if unknown.",
         unit="tokens, EOS included",
         ge=2,
     )
@@ -162,7 +162,7 @@ class TranslationSearchOptions(TextSearchOptions):
     )
     batch_tokens: int | None = speed_key(
         None,
-        "Maximum batch size: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; "
+        "Maximum batch size: padded source tokens times hypotheses per sentence. Default: 16,000 on a CPU; "
         "128,000 on a GPU, or less if the scores of all target tokens would take more than 4 GiB.",
         unit="tokens",
         ge=1,

@@ -14,8 +14,8 @@ class ScheduleConfig(Section):
 
     type: Literal["constant", "inverse_sqrt", "cosine", "step", "plateau"] = field(
         "constant",
-        "Decay of the learning rate. `inverse_sqrt`: proportional to the inverse square root of the update; `cosine`: "
-        "half a cosine from `learning_rate` down to `min_learning_rate`, starting at `decay_start`, over "
+        "Decay of the learning rate. `inverse_sqrt`: proportional to the inverse square root of the update number; "
+        "`cosine`: half a cosine from `learning_rate` down to `min_learning_rate`, starting at `decay_start`, over "
         "`decay_updates`; `step`: multiplied by `factor` at `decay_start` and then every `decay_updates`; `plateau`: "
         "multiplied by `factor` after `patience` validations without improvement, see `validation.metric`.",
         paper="Vaswani et al. 2017 (inverse_sqrt); Loshchilov and Hutter 2017 (cosine); Luong et al. 2015 (step)",
@@ -30,8 +30,8 @@ class ScheduleConfig(Section):
     )
     decay_updates: int | None = field(
         None,
-        "Length of the decay of `cosine`; null: until the end of the run (`updates`, or `epochs` times the number of "
-        "batches of the first epoch). Interval between decays of `step`.",
+        "With `cosine`, length of the decay; null: until the end of the run (`updates`, or `epochs` times the number "
+        "of batches of the first epoch). With `step`, interval between decays.",
         unit="updates",
         ge=1,
     )
@@ -69,11 +69,11 @@ class RecoveryConfig(Section):
     max_skipped_updates: int = field(
         20,
         "Number of consecutive skipped updates after which the run rolls back to its last good checkpoint and halves "
-        "the learning rate, as it does when validation finds a model that is worse than guessing.",
+        "the learning rate, as it does when a validation loss is more than twice that of a uniform guess.",
         unit="updates",
         ge=1,
     )
-    max_rollbacks: int = field(3, "Maximum number of rollbacks before training stops with an explanation.", ge=0)
+    max_rollbacks: int = field(3, "Maximum number of rollbacks before training stops with an error.", ge=0)
 
 
 class TrainingConfig(Section):
@@ -114,7 +114,7 @@ class TrainingConfig(Section):
     )
     ema_decay: float | None = field(
         None,
-        "Decay of an exponential moving average of the weights, e.g. 0.999. The average instead of the last weights is "
+        "Decay of an exponential moving average of the weights, e.g. 0.999. The average, not the last weights, is "
         "then validated and saved. At update t the decay is at most (1 + t) / (10 + t).",
         paper="Polyak and Juditsky 1992",
         gt=0.0,
@@ -122,10 +122,10 @@ class TrainingConfig(Section):
     )
     warm_start: str | None = field(
         None,
-        "Model directory whose weights initialise those of the same name and shape; training reports which.",
+        "Model directory whose weights initialise those of the same name and shape; training reports which ones.",
         unit="directory",
     )
-    freeze: tuple[str, ...] = field((), "Name patterns of weights that are not trained, e.g. `encoder/*`.")
+    freeze: tuple[str, ...] = field((), "Patterns for the names of weights that are not trained, e.g. `encoder/*`.")
     recovery: RecoveryConfig = RecoveryConfig()
     distribution: Literal["none", "mirrored", "multi_worker"] = field(
         "none",
@@ -151,16 +151,16 @@ class TrainingConfig(Section):
     updates: int | None = field(None, "Maximum number of updates.", unit="updates", ge=1)
     minutes: float | None = field(
         None,
-        "Planned duration of training and validation, without reading corpora and compiling. If `updates` is null, "
-        "the speed is measured before the first update and determines `updates`, `validation.interval_updates` and "
-        "`schedule.warmup_updates`. They are written to the recipe in the model directory, and the run follows them, "
-        "not the clock. `epochs` remains an upper bound. If `updates` is given, `updates` takes precedence.",
+        "Planned duration of training and validation, not counting reading corpora and compiling. If `updates` is "
+        "null, the speed is measured before the first update and determines `updates`, `validation.interval_updates` "
+        "and `schedule.warmup_updates`. These are written to the recipe in the model directory, and the run follows "
+        "them, not the clock. `epochs` remains an upper bound. If `updates` is given, `updates` takes precedence.",
         unit="minutes",
         gt=0.0,
     )
     checkpoint_minutes: float = field(10.0, "Maximum time between checkpoints.", unit="minutes", gt=0.0)
     keep_last: int = field(
-        5, "Number of last validations whose weights are kept for averaging.", unit="validations", ge=0
+        5, "Number of most recent validations whose weights are kept for averaging.", unit="validations", ge=0
     )
     keep_best: int = field(
         5, "Number of best validations whose weights are kept for averaging.", unit="validations", ge=0
@@ -208,7 +208,7 @@ class BaseValidationConfig(Section):
     )
     patience: int | None = field(
         None,
-        "Early stopping: number of validations without improvement after which training stops, see `metric`.",
+        "Early stopping: number of validations without improvement, see `metric`, after which training stops.",
         unit="validations",
         ge=1,
     )

@@ -1,4 +1,4 @@
-"""Compressed files, recognized by their first bytes, whatever they are called."""
+"""Compressed files, recognised by their first bytes, whatever they are called."""
 
 import bz2
 import gzip

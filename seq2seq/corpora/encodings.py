@@ -1,4 +1,4 @@
-"""Encodings of text other than UTF-8, recognized by their bytes."""
+"""Encodings of text other than UTF-8, recognised by their bytes."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""Recognize files that are not lines of text by their contents, and name the command that converts them to text.
+"""Recognise files that are not lines of text by their contents, and name the command that converts them to text.
 
 To avoid mistaking text for another format, a format whose first bytes are letters must also have bytes that no text
 has, and markup must have more than a tag at the beginning.
@@ -43,7 +43,7 @@ SHEET = (
     "Save the sheet as CSV in UTF-8, or use `soffice --headless --convert-to "
     "'csv:Text - txt - csv (StarCalc):44,34,76' FILE`; `seq2seq train` reads CSV."
 )
-# First bytes of binary files. Zip archives that are recognized by their members come first.
+# First bytes of binary files. Zip archives that are recognised by their members come first.
 BINARY = [
     (re.compile(pattern, re.DOTALL), FileKind(name, remedy))
     for pattern, name, remedy in (

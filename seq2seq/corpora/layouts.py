@@ -56,8 +56,8 @@ def check_quoting(path: Path, spec: TextConfig) -> None:
     if find_form(lines) == TableForm(quoted=True):
         raise CorpusError(
             f"{path}: expected tab-separated text, found cells in quotation marks, as spreadsheets and CSV write them: "
-            f"{lines[0][:60]}. If they are, set {{tsv: {path.name}, quoted: true}}; if the marks are text, set "
-            "'quoted: false'."
+            f"{lines[0][:60]}. If the marks enclose cells, set {{tsv: {path.name}, quoted: true}}; if they are text, "
+            "set 'quoted: false'."
         )
 
 
@@ -184,7 +184,7 @@ def _explain_row(path: Path, spec: TextConfig, cells: Sequence[str]) -> str:
     """Explanation for a row that differs from the others."""
     remedy = "Add the missing tab: each line is source<TAB>target."
     if any("\r" in cell for cell in cells):
-        remedy = f"Some lines end with CR alone: convert it with `perl -pe 's/\\r\\n?/\\n/g' {path.name} > NEW`."
+        remedy = f"Some lines end with CR alone: convert the file with `perl -pe 's/\\r\\n?/\\n/g' {path.name} > NEW`."
     elif not any(cell.strip() for cell in cells):
         remedy = "Remove the blank line: each line is source<TAB>target."
     elif len(cells) > 2:

@@ -33,7 +33,7 @@ class SentencePair(NamedTuple):
 
 @runtime_checkable
 class Corpus(Protocol):
-    """Sentence pairs that can be read again and again."""
+    """Sentence pairs that can be read repeatedly."""
 
     def __iter__(self) -> Iterator[SentencePair]: ...
 
@@ -44,7 +44,7 @@ class Corpus(Protocol):
 
 @check_arguments(spec="Pass CorpusConfig(tsv=FILE), or CorpusConfig(source=FILE, target=FILE).")
 def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES) -> Corpus:
-    """Open the corpus that `spec` describes; for a mixture, all parts one after the other, whatever their weights.
+    """Open the corpus that `spec` describes; for a mixture, all parts one after the other, regardless of their weights.
 
     If the source is not among `sides`, its file is not read, and each pair has the target on both sides, so that
     filters judge only the target. If there is a `target` without a `source`, all sources are "".
@@ -52,7 +52,7 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
     Raises:
         CorpusError: A file is missing, or an environment variable in its path is not set; or `spec` is held out of
             another corpus, see `held_out.open_valid`. While reading: the file is not text, has invalid UTF-8, or a
-            wrong number of lines or columns; the message has file and line.
+            wrong number of lines or columns; the message names file and line.
     """
     if isinstance(spec, ValidConfig) and spec.held_out:
         raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")

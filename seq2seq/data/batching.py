@@ -44,7 +44,7 @@ class BatchPlan:
         return 1.0 - real / positions
 
     def largest_batches(self) -> list[int]:
-        """Indices of the batches that need most memory, by three measures, without repetition.
+        """Indices of the batches that need the most memory, by three measures, without repetition.
 
         The outputs of layers grow with the number of positions, attention with that of source-target pairs of
         positions, and the logits and probabilities of the output layer with that of real target tokens.
@@ -76,7 +76,7 @@ def plan_batches(
         source_lengths: (N,) number of tokens of each source sentence, EOS included, N at least 1.
         target_lengths: (N,) number of tokens of each target sentence, EOS included.
         max_tokens: Maximum number of tokens of a batch on either side.
-        shuffle_buffer: Number of sentences in a buffer. Larger buffers waste less on padding and shuffle less.
+        shuffle_buffer: Number of sentences in a buffer. Larger buffers need less padding, but vary the batches less.
         seed: Seed of the order.
         epoch: Number of the epoch, which also determines the order.
         indices: Indices of the epoch's sentences, at least one; by default each of the N once.

@@ -123,7 +123,8 @@ def encode_corpus(
 
     Args:
         pairs: Sentence pairs, or plain tuples of source and target.
-        source_tokenizer: Source tokenizer; if it is None, no source is kept, and each is only EOS; see `open_corpus`.
+        source_tokenizer: Source tokenizer; if it is None, sources are not stored, and each consists of EOS only; see
+            `open_corpus`.
         target_tokenizer: Target tokenizer.
         folder: Output folder, written under a temporary name and renamed, so that it is complete or absent.
         fingerprint: Fingerprint of text, filters and tokenizers, stored for comparison before encoding again.

@@ -34,7 +34,7 @@ class Tokenizer:
     """Convert text to token ids and back with a SentencePiece model.
 
     `encode` cleans text first (`text.cleaning`). With `normalization: identity`, decoding restores the clean text,
-    except for repeated or outer spaces, characters without a piece, and U+2581, SentencePiece's own sign for a space,
+    except for repeated or outer spaces, characters without a piece, and U+2581, SentencePiece's symbol for a space,
     which becomes a space.
 
     Args:

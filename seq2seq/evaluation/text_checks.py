@@ -15,7 +15,7 @@ SMALL_SET = 100  # number of sentences below which a set is small
 MIN_SHARE = 0.1  # minimum share of lines with subwords: text about subwords has fewer
 MIN_TOKENIZED, MIN_TOKENIZED_LINES = 0.5, 10  # minimum share of lines with a full stop or comma; minimum number
 MIN_TAG_LINES = 2
-MAX_HEAD_LINES = 500  # lines by which the kind of a text is recognized
+MAX_HEAD_LINES = 500  # lines by which the kind of a text is recognised
 
 TAG_LINE = re.compile(
     r"\s*</?(?:seg|doc|hl|p|tu|tuv|tmx|url|keywords|talkid|speaker|title|description|reviewer|translator|srcset|refset|"
@@ -67,7 +67,7 @@ def text_warnings(
     if len(tagged) >= MIN_TAG_LINES:
         found.append(
             f"{len(tagged):,} of {len(texts):,} {what} are tags of markup, such as {tagged[0].strip():.40}, which "
-            "count as words. Leave out these lines, or extract the sentences, on all sides"
+            "count as words. Leave out these lines, or extract the sentences, in all of the files"
         )
     for kind in SUBWORDS:
         marked = _matching(lines, kind.mark.search)

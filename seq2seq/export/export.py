@@ -62,7 +62,7 @@ def export_model(
     evaluations: Sequence[str | Path] = (),
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
-    """Copy a trained model without the files of training, and write a model card, `README.md`.
+    """Copy a trained model without its training files, and write a model card, `README.md`.
 
     The format `directory` is a model directory: `Translator.load` and all commands read it, and it translates exactly
     like the original. Paths in the recipe and the metadata are reduced to file names. If the model is being trained,
@@ -73,13 +73,13 @@ def export_model(
         output: A new or empty directory. It is written completely or not at all.
         export_format: Format of the copy.
         dtype: Type in which the copy stores the weights, which are float32 again once they are loaded; float16 halves
-            the file. None: as in the original, which is float32 after training.
+            the size of the file. None: as in the original, which is float32 after training.
         model_only: Omit the shortlist and the 8-bit decoder, if there are any.
         licence: Licence of the copy, for the model card, e.g. `cc-by-4.0`; None: unknown.
         evaluations: Files with the output of `seq2seq evaluate --json`: scores of this model on other text, for the
             card and for `metadata.json`, where each has the name of its file without the extension.
-        on_warning: Called with a message about anything that is missing from the copy, or that it reveals about the
-            machine; by default a `UserWarning`.
+        on_warning: Called with a message about anything that is missing from the copy, or that the copy reveals about
+            the machine; by default a `UserWarning`.
 
     Returns:
         `output`.

@@ -145,7 +145,7 @@ class Translation:
 
     @check_arguments()
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
-        """Values for JSON, with 6 decimals of attention, and None for non-finite numbers and the score of a blank."""
+        """Values for JSON: attention has 6 decimals; non-finite numbers and the score of a blank sentence are None."""
         hypotheses = []
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {

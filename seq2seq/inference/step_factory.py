@@ -46,7 +46,7 @@ class StepSourceFactory:
         if asked and not self.model.uses_attention:
             raise ConfigError(
                 f"'{asked}' needs attention weights, and this model was made with 'decoder.attention: none'. "
-                "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
+                "Use 'unk_handling: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
         steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
         if options.shortlist is not None:

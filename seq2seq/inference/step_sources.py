@@ -120,7 +120,7 @@ class FusionSteps:
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
         if isinstance(steps, PrefixSteps):
-            raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in PrefixSteps")
+            raise ValueError("prefixes are forced after fusion: wrap the fused steps in PrefixSteps")
         self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
         self.graph_key: Hashable = ("fused", language_model, steps.graph_key)
         self.models: tuple[DecoderModel, ...] = (*steps.models, language_model)

@@ -48,7 +48,8 @@ class PerplexityReport:
         tokens: Number of tokens, EOS included.
         words: Number of words of the clean text, separated by white space, plus one for the end of each sentence.
         characters: Number of characters of the clean text, plus one for the end of each sentence.
-        unknown_tokens: Number of tokens for text that the tokenizer does not know, which make the numbers look better.
+        unknown_tokens: Number of tokens for text that the tokenizer does not know; they make perplexity look better
+            than it is.
         nll: Negative log-likelihood of all tokens, in nats.
     """
 
@@ -103,7 +104,7 @@ class PerplexityReport:
 class TextGenerator:
     """Score and generate text with a language model.
 
-    A batch that does not fit into memory is processed in halves, and no later batch is as large.
+    A batch that does not fit into memory is processed in halves, and later batches are smaller.
 
     Args:
         model: Model with weights loaded.
@@ -270,7 +271,7 @@ class TextGenerator:
 
         def explain(rows: Sequence[int], shortage: str) -> str:
             if len(rows) > 1:
-                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from here on."
+                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from now on."
             return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
 
         def compute(rows: Sequence[int]) -> list[np.ndarray]:

@@ -39,7 +39,7 @@ CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 class Translator:
     """Translate text with a model.
 
-    A batch that does not fit into memory is searched in halves, and no later batch is as large. Threads may share a
+    A batch that does not fit into memory is searched in halves, and later batches are smaller. Threads may share a
     translator; on a GPU, models that run at the same time must have the same precision (`set_tf32`).
 
     Args:
@@ -49,7 +49,7 @@ class Translator:
         options: Default search options.
         shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
         folder: Model directory, used by `options.int8` and `options.shortlist`.
-        source_lines: Statistics of the lines that the model was trained on, which determine what it translates at
+        source_lines: Statistics of the lines that the model was trained on, which determine how much it translates at
             once.
         on_warning: Called with a warning message when the first batch does not fit into memory; by default a
             `UserWarning`.
@@ -90,7 +90,7 @@ class Translator:
 
         Args:
             path: Model directory, or the name of a pretrained model, such as `phrasebook-en-de`.
-            precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
+            precision: `float32` keeps translations independent of their batch; the others are faster on a GPU.
             on_warning: See the constructor.
 
         Raises:
@@ -178,7 +178,7 @@ class Translator:
         attention: bool = True,
         on_progress: ProgressCallback = no_progress,
     ) -> list[Translation]:
-        """Translate sentences; result N answers sentence N.
+        """Translate sentences; result N is the translation of sentence N.
 
         The translation of a text does not depend on the other texts; a sampled one depends only on the seed and the
         text. A text without tokens, such as a blank one, gets an empty translation. A text of more sentences than the
@@ -307,7 +307,7 @@ def _explain(parts: Sequence[Part], options: SearchOptions, shortage: str) -> st
     if len(parts) > 1:
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
-            f"batches from here on. A 'search.batch_tokens' (--batch-tokens) well below "
+            f"batches from now on. A 'search.batch_tokens' (--batch-tokens) well below "
             f"{len(parts) * length * options.num_hypotheses:,} saves the attempts that fail."
         )
     fewer = f"'{key}', or " if options.num_hypotheses > 1 else ""

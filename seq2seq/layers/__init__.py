@@ -2,7 +2,7 @@
 
 Every layer has Keras's `get_config` and `from_config`. Cells, recurrences, embeddings and norms are built from an input
 shape, as Keras's own layers are. Encoders, attentions and decoders belong to a model, which builds them from widths and
-passes them lengths and states; they are not made for Keras's functional models.
+passes them lengths and states; they are not meant for Keras's functional models.
 """
 
 from seq2seq.layers.attention.base import Attention, AttentionMemory

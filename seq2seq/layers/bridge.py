@@ -12,7 +12,7 @@ BridgeKind = Literal["dense", "copy", "mean", "max", "zero"]
 
 
 class Bridge(ConfigurableLayer):
-    """Initial decoder state, and one vector that summarizes the source.
+    """Initial decoder state, and one vector that summarises the source.
 
         dense      tanh(W [last hidden states of all encoder layers] + b), with a W and a b for each state
         copy       the encoder's last states, layer by layer
@@ -20,7 +20,7 @@ class Bridge(ConfigurableLayer):
         zero       zeros, for a decoder without a source; the vector is then the first state of the memory
 
     Args:
-        kind: One of these four.
+        kind: One of these kinds.
         sizes: For each decoder layer, the widths of the cell states to make.
         context_size: Width C of the vector if the decoder reads it at every step, else None. With `dense`, a tanh layer
             of this width then makes the vector, and the initial states are made from it. In all other cases the

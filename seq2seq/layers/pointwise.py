@@ -52,7 +52,7 @@ class Dropout(ConfigurableLayer):
     Args:
         rate: Share of the inputs that is zeroed, from 0 to below 1.
         stream: Source of the seeds.
-        purpose: Name that tells this draw from others of the same step; unique in a model.
+        purpose: Name that distinguishes this draw from others of the same step; unique in a model.
         shared_axes: Axes along which all positions share one draw: 1 for one mask over all time steps of (B, T, U)
             (variational dropout), -1 for whole tokens (word dropout).
 

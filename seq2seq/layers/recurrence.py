@@ -58,7 +58,7 @@ class Recurrence(ConfigurableLayer):
             )
         if implementation in ("fused", "cudnn") and type(cell) not in (GRUCell, LSTMCell):
             raise ValueError(
-                f"implementation {implementation!r} runs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
+                f"implementation {implementation!r} needs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
             )
         self.cell, self.reverse, self.implementation = cell, reverse, implementation
 

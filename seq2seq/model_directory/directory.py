@@ -255,7 +255,9 @@ def verify_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZER_FI
     expected = values["sha256"]
     strange = sorted(expected.keys() - {CONFIG, *TOKENIZER_FILES})
     if strange or CONFIG not in expected:
-        what = f"a checksum of {strange[0]!r}, which is no file of a model" if strange else f"no checksum of {CONFIG}"
+        what = (
+            f"a checksum of {strange[0]!r}, which is not a file of a model" if strange else f"no checksum of {CONFIG}"
+        )
         raise ModelDirectoryError(f"{folder / METADATA}: damaged: {what}. Restore it from a copy.")
     for name in files:
         if name in expected and name not in found:

@@ -213,7 +213,7 @@ class DecoderModel(TrainableModel):
     def loss_from_readouts(
         self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`token_losses` from all or some positions of `readouts`; logits and probabilities take (N, V)."""
+        """`token_losses` from all or some positions of `readouts`; logits and probabilities are (N, V)."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
         return output_cross_entropy(readout, table, bias, labels, label_smoothing)
 

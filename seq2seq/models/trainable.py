@@ -37,9 +37,10 @@ class TrainableModel(keras.Model):
     A subclass defines `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
 
     `fit`, `evaluate`, `train_on_batch` and `test_on_batch` accept what `check_data` and `validate_batch` accept.
-    `predict` is refused, as are the arguments of `compile` in `UNSUPPORTED_ARGUMENTS`. Training resumes exactly from a
-    compiled model that `save` wrote and `keras.models.load_model` read: the file includes the optimizer's slots and the
-    state of `GradientUpdate`. To translate, use `Translator`, which reads model directories with their tokenizers.
+    `predict` is not supported, nor are the arguments of `compile` in `UNSUPPORTED_ARGUMENTS`. Training resumes exactly
+    from a compiled model that `save` wrote and `keras.models.load_model` read: the file includes the optimizer's slots
+    and the state of `GradientUpdate`. To translate, use `Translator`, which reads model directories with their
+    tokenizers.
 
     Args:
         name: Name of the model.
@@ -89,7 +90,7 @@ class TrainableModel(keras.Model):
             return getattr(super(), method)(x, y, *args, **kwargs)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused, since a model alone does not search for translations.
+        """Not supported: a model alone does not search for translations.
 
         Raises:
             ArgumentError: Always.
@@ -100,7 +101,7 @@ class TrainableModel(keras.Model):
         )
 
     def export(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused, since a graph of logits does not search for translations.
+        """Not supported: a graph of logits does not search for translations.
 
         Raises:
             ArgumentError: Always.
@@ -112,7 +113,7 @@ class TrainableModel(keras.Model):
         )
 
     def quantize(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused, since these layers do not support Keras's quantization.
+        """Not supported: these layers have no implementation of Keras's quantization.
 
         Raises:
             ArgumentError: Always.
@@ -123,7 +124,7 @@ class TrainableModel(keras.Model):
         )
 
     def predict_on_batch(self, x: Any) -> Any:
-        """Refused, as `predict` is."""
+        """Not supported, see `predict`."""
         return self.predict(x)
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -157,7 +158,7 @@ class TrainableModel(keras.Model):
         Args:
             optimizer: A Keras optimizer without clip arguments, its name, or its name and configuration as Keras
                 serializes them.
-            loss: Refused: the model has its own.
+            loss: Not supported: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
             clip_norm: Maximum global norm of an update's gradient; None: no clipping.
             accumulation_steps: Number of batches per update.
@@ -166,7 +167,7 @@ class TrainableModel(keras.Model):
             max_norm_ratio: Skip an update whose gradient norm is above this multiple of its running mean; None: no
                 limit.
             kwargs: Arguments of `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. Those in
-                `UNSUPPORTED_ARGUMENTS` are refused.
+                `UNSUPPORTED_ARGUMENTS` are errors.
 
         Raises:
             ValueError: An argument of `UNSUPPORTED_ARGUMENTS` is given, or the optimizer clips gradients or scales the

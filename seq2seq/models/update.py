@@ -243,7 +243,7 @@ class GradientUpdate:
 
 
 class TokenMean(keras.metrics.Metric):
-    """Running mean per token; unlike Keras's own, it keeps no sum per replica, which only all workers could read."""
+    """Running mean per token. Keras's own mean keeps a sum per replica, which only all workers together can read."""
 
     def __init__(self, name: str, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)

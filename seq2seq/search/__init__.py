@@ -1,4 +1,4 @@
-"""Greedy search, sampling and beam search over any step function; shallow fusion, forced prefixes, no repetition."""
+"""Greedy search, sampling and beam search over any step function, and wrappers that change the steps."""
 
 from seq2seq.search.beam import beam_search, top_k
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms

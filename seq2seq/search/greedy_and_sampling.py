@@ -30,7 +30,7 @@ def greedy_search(
         keep_attention: False returns attention weights with S = 0; their sum, the coverage, is always returned.
 
     Returns:
-        `SearchResult` with N = 1. A finished sentence is frozen, whatever the rest of its batch does.
+        `SearchResult` with N = 1. A finished sentence is frozen, independently of the rest of its batch.
     """
 
     def likeliest(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:

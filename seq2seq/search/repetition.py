@@ -1,4 +1,4 @@
-"""Step wrapper against repetition: no n-gram twice, and a penalty on tokens that already occurred."""
+"""Step wrapper that reduces repetition: no n-gram occurs twice, and tokens that already occurred are penalised."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def without_repetition(
     EOS is never excluded, since it ends a hypothesis. Where the step itself excludes EOS, as `with_prefix` does, a
     token is forced: nothing is then excluded or penalised, but forced tokens count as part of the hypothesis later on.
     So at least one token is possible at every step. If EOS is the only one before the minimum length,
-    `constraints.ends_if_stuck` decides whether it may come.
+    `constraints.ends_if_stuck` decides whether it is allowed.
 
     Args:
         step: Step function of the search, see `StepFunction`; its candidates must be sorted.

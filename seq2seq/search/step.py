@@ -55,7 +55,7 @@ class SearchResult(NamedTuple):
     """The N best hypotheses of each of B sentences, best first, padded to L tokens with id 0.
 
     Attributes:
-        tokens: (B, N, L) int32, EOS included, BOS not.
+        tokens: (B, N, L) int32, EOS included, BOS excluded.
         lengths: (B, N) int32, EOS included; 0 where there are fewer than N hypotheses.
         scores: (B, N) float32, see `SearchConstraints.score_hypotheses`.
         log_probs: (B, N, L) float32, the step's score of each token (`StepOutput`); 0 at padding.

@@ -15,7 +15,7 @@ ENDS = (
     "\uaa5f\uaaf0\uaaf1\uabeb\ufe52\ufe56\ufe57\uff01\uff0e\uff1f\uff61"
 )
 _MAY_HAVE_SEVERAL = re.compile(rf"[{re.escape(ENDS)}][\W_]*\w")
-# Ends that sentencex does not recognize: those of Khmer, and an ellipsis or a bracket before a capital letter.
+# Ends that sentencex does not recognise: those of Khmer, and an ellipsis or a bracket before a capital letter.
 _FURTHER_ENDS = re.compile(r"[។៕](?=\s*\w)|(?:…[\"'’”»›)\]]*|[.!?…][)\]])(?= +(?P<next>\w))")
 # Titles, with which no sentence ends in any language.
 _TITLE = re.compile(r"(?:^|\W)(?:Dr|dr|Prof|prof|Mr|Mrs|Ms|Sra?|[Ss]ig|Ing|ing|Mgr|mgr|St|Bkz|bkz)\.$")
@@ -62,7 +62,7 @@ def split_sentences(text: str, language: str | None = None) -> list[str]:
 
 
 def _ends(text: str, known: Iterable[int]) -> list[int]:
-    """Positions where sentences end, including those that sentencex does not recognize."""
+    """Positions where sentences end, including those that sentencex does not recognise."""
     further = (
         match.end() for match in _FURTHER_ENDS.finditer(text) if match["next"] is None or match["next"].isupper()
     )

@@ -47,8 +47,8 @@ def make_dataset(
 ) -> FitDataset:
     """Make batches for `model.fit(batches, epochs=...)` from sentence pairs.
 
-    An epoch has every pair once, in batches of sentences of similar length. Composition and order of the batches depend
-    on the epoch and the seed; their number is the same in all epochs.
+    An epoch contains every pair once, in batches of sentences of similar length. Composition and order of the batches
+    depend on the epoch and the seed; their number is the same in all epochs.
 
         batches, tokenizers = make_dataset(pairs)
         model = Seq2Seq(*tokenizers.vocabulary_sizes)

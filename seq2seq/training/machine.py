@@ -56,7 +56,7 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
     if longest > tokens:
         raise ConfigError(
             f"'data.filters.max_tokens' is {longest}, but the recipe leaves 'batching.max_tokens' open, which is "
-            f"{tokens} in this run: such a sentence fits no batch. Set 'batching.max_tokens', or lower "
+            f"{tokens} in this run: such a sentence does not fit into any batch. Set 'batching.max_tokens', or lower "
             "'data.filters.max_tokens'."
         )
     return config.model_copy(update={"batching": config.batching.model_copy(update={"max_tokens": tokens})})

@@ -73,10 +73,10 @@ class TrainingReport:
         seconds: Training time over all sessions, including validation.
         best: Best value of `validation.metric`; None if no validation was clearly better than token frequencies
             (`alarms.MIN_GAIN`).
-        history: One entry per validation, as in `history.jsonl`; `warnings` are the alarms that hold at the validation,
-            `new_warnings` those that start with it.
+        history: One entry per validation, as in `history.jsonl`; `warnings` are the alarms active at the validation,
+            `new_warnings` those that it raised.
         warnings: Alarms of all sessions of the run, each with its remedy; see docs/robustness.md.
-        remaining_warnings: Alarms that hold for the delivered model.
+        remaining_warnings: Alarms that apply to the delivered model.
         comparison: BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
             validation corpus; None if the run did not end in this session or BLEU is not measured.
         samples: Source and reference of up to five validation pairs; [] for a language model.

@@ -112,7 +112,7 @@ def test_hints_are_of_words_with_little_and_with_much_attention():
     np.testing.assert_allclose(table["coverage"], [2.5, 0.5, 0, 0])
     assert table["hint"].tolist() == ["over", "", "under", ""]
     assert source_token_statistics([found], low=0.6, high=2.6)["hint"].tolist() == ["", "under", "under", ""]
-    with pytest.raises(ValueError, match=r"low is 3\.0, above high 2\.0"):
+    with pytest.raises(ValueError, match=r"low is 3\.0, expected at most high, which is 2\.0"):
         source_token_statistics([found], low=3)
 
 

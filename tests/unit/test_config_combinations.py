@@ -231,7 +231,8 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
         ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
         (
             "batching.max_tokens=99 data.filters.max_tokens=100",
-            "'data.filters.max_tokens' is 100, more than 'batching.max_tokens' 99: such a sentence fits into no batch.",
+            "'data.filters.max_tokens' is 100, more than 'batching.max_tokens' 99: such a sentence does not fit into "
+            "any batch.",
         ),
         (
             "decoder.attention=scaled_dot decoder.units=24 encoder.units=36",

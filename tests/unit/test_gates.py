@@ -154,5 +154,5 @@ def test_histograms_span_the_functions_range():
 def test_a_cell_without_names_is_an_error(rng):
     cell = built("elman")
     cell.step = lambda projected, states, mask=None: (projected, [projected])
-    with pytest.raises(ValueError, match="ElmanCell names no gates"):
+    with pytest.raises(ValueError, match="ElmanCell has no named gates"):
         gate_values(cell, rng.normal(size=(B, T, INPUTS)))

@@ -66,7 +66,7 @@ def test_accuracy_by_frequency(hypotheses):
 
 @pytest.mark.parametrize("edges", [(), (0, 5), (3, 3), (5, 2)])
 def test_edges_must_rise(edges):
-    with pytest.raises(EvaluationError, match="they must rise, from 1 or more"):
+    with pytest.raises(EvaluationError, match="in ascending order, from 1 or more"):
         accuracy_by_frequency(word_matches(HYPOTHESES, REFERENCES), COUNTS, edges)
 
 

@@ -36,14 +36,15 @@ _TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
 def draw_labelled_sentences(
     feature: Feature, per_label: int = 200, seed: int = 1, lexicon: str = "basic"
 ) -> pd.DataFrame:
-    """Draw different English sentences with a known feature, the same number for every label, labels in turn.
+    """Draw distinct English sentences with a known feature: the same number for every label, with alternating labels.
 
     The feature `number` is that of the subject, a noun, and only the noun shows it: the same derivation with the other
     number differs in no other word. Nothing agrees with the noun, neither the verb, which is in the past or follows an
     auxiliary, nor an article (there is no *these*). The feature `tense` is that of the main verb, and only the verb and
     its auxiliaries show it: there are no adverbs and no relative clauses.
 
-    All sentences are statements of the phrasebook's split `test`, so no training on its split `train` has seen them.
+    All sentences are statements of the phrasebook's split `test`, so a model that was trained on the split `train` has
+    not seen them.
 
     Args:
         feature: `number` or `tense`.

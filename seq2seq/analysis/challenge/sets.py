@@ -58,7 +58,7 @@ class Accuracy:
     """Accuracy on a challenge set.
 
     Attributes:
-        name: Name of the phenomenon, or range of the number of words between.
+        name: Name of the phenomenon, or range of the distance in words, such as `5-8`.
         total: Number of sentences.
         correct: Number of correct translations.
     """
@@ -91,7 +91,7 @@ class ChallengeReport:
 
     Attributes:
         by_phenomenon: Accuracy on each phenomenon, in the order of the grammar.
-        by_distance: Accuracy on long distances by the number of words between, in ascending order.
+        by_distance: Accuracy on long distances by the number of intervening words, in ascending order.
     """
 
     by_phenomenon: tuple[Accuracy, ...]
@@ -148,11 +148,11 @@ def check_languages(config: "Config") -> None:
 def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
     """Draw challenge sets for all phenomena.
 
-    Words are from the lexicon, as in `generate_pairs`. Sentences are from its split `test`, so no training on its split
-    `train` has seen any of them.
+    Words are from the lexicon, as in `generate_pairs`. Sentences are from the phrasebook's split `test`, so a model
+    that was trained on the split `train` has not seen them.
 
     Args:
-        items: Number of sentences per phenomenon; for long distances, per number of phrases between.
+        items: Number of sentences per phenomenon; for long distances, per number of intervening phrases.
         seed: Seed of the draws.
         lexicon: Lexicon of the phrasebook.
 

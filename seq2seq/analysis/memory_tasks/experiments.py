@@ -86,7 +86,7 @@ def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) ->
 
     Args:
         scores: Columns cell, task, distance, seed and score, as from `run_experiments`.
-        threshold: Score, 0 to 1, from which on a task counts as solved.
+        threshold: Minimum score, 0 to 1, at which a task counts as solved.
 
     Returns:
         One row per cell and task: seeds (their number), mean (of the distances over seeds), `low` and `high` (ends of
@@ -114,11 +114,11 @@ def memory_span_at_best_rate(scores: pd.DataFrame, threshold: float = Budget.tar
 
     Args:
         scores: Columns as for `memory_span`, and learning_rate.
-        threshold: Score, 0 to 1, from which on a task counts as solved.
+        threshold: Minimum score, 0 to 1, at which a task counts as solved.
 
     Returns:
         Rows as from `memory_span`, with a column learning_rate, in the order of the cells in `scores`. Of equally good
-        rates, the first is taken.
+        rates, the first is chosen.
     """
     of_rates = [
         memory_span(of_rate, threshold).assign(learning_rate=rate)

@@ -94,8 +94,8 @@ class AddingTask(MemoryTask):
     """Adding task: add the two marked numbers.
 
     Each step has a number between 0 and 1 and a mark, which is 1 at one step of the first half and at one of the second
-    half, and 0 elsewhere. The distance is the number of steps; the first marked number is between half of them and all
-    of them back.
+    half, and 0 elsewhere. The distance is the number of steps; the first marked number is in the first half, so it has
+    to be kept for at least half of them.
 
     Args:
         tolerance: Error below which an answer is correct, 0 to 1.
@@ -129,7 +129,7 @@ class AddingTask(MemoryTask):
 
 
 class TemporalOrderTask(MemoryTask):
-    """Temporal order task: tell the order of two symbols, XX, XY, YX or YY.
+    """Temporal order task: identify the order of two symbols, XX, XY, YX or YY.
 
     Among irrelevant symbols there is an X or Y between a tenth and a fifth of the way, and another between a half and
     three fifths. A sequence has a symbol for its start and one for its end, at which the answer is due. The distance is

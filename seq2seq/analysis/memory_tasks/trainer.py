@@ -1,4 +1,4 @@
-"""Training of small recurrent networks on memory tasks, to measure how far back they remember.
+"""Training of small recurrent networks on memory tasks, to measure their memory span.
 
 Cells are compared at equal numbers of weights, with the same updates, learning rate and sequences for all. The result
 is what a cell learns within that budget, which is less than what it could represent.
@@ -32,12 +32,12 @@ class Budget:
     Attributes:
         parameters: Approximate number of weights of the cell, without those of the output layer.
         max_updates: Maximum number of updates.
-        batch_size: Sequences per update, new ones each time.
+        batch_size: Number of sequences per update, drawn anew each time.
         learning_rate: Learning rate of the optimizer.
         clip_norm: Maximum norm of a gradient (Pascanu et al. 2013); None: no clipping.
-        eval_every: Updates between measurements of the score.
+        eval_every: Number of updates between measurements of the score.
         eval_sequences: Number of sequences on which a score is measured, other than those trained on.
-        target_score: Share of correct answers, 0 to 1, from which on a task counts as solved.
+        target_score: Minimum share of correct answers, 0 to 1, at which a task counts as solved.
     """
 
     parameters: int = 2000
@@ -54,8 +54,8 @@ class TrainingRun(NamedTuple):
     """Result of one training run.
 
     Attributes:
-        score: Share of correct answers at the end of training, 0 to 1, on the same sequences that decided when to stop:
-            at least the budget's `target_score` if the task was solved and then, as the best of several measurements,
+        score: Share of correct answers at the end of training, 0 to 1, on the same sequences that decided when to stop.
+            If the task was solved, it is at least the budget's `target_score` and, as the best of several measurements,
             slightly optimistic.
         updates: Number of updates.
         seconds: Duration, without building the network and its graph.

@@ -53,7 +53,7 @@ def plot_means(
 
 @check_arguments()
 def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
-    """Draw the quality of each cell over the training speed of its layer.
+    """Draw the quality of each cell against the training speed of its layer.
 
     Args:
         summary: Result of `seq2seq.analysis.comparison.summarize`.
@@ -74,7 +74,7 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
 def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     """Draw the memory span of each cell, mean over seeds and 95% interval, one panel per task.
 
-    An open mark means that a seed solved the longest distance that was tried, so the mean might be larger.
+    An open marker means that a seed solved the longest distance that was tried, so the mean might be larger.
 
     Args:
         table: Result of `seq2seq.analysis.memory_tasks.experiments.memory_span`.
@@ -100,7 +100,7 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
 def plot_scores_by_distance(
     scores: pd.DataFrame, chance_levels: dict[str, float] | None = None, unit: str = "steps"
 ) -> Figure:
-    """Draw the mean score of each cell over the distance, with all seeds as dots, one panel per task.
+    """Draw the mean score of each cell against the distance, with all seeds as dots, one panel per task.
 
     Args:
         scores: Result of `seq2seq.analysis.memory_tasks.experiments.run_experiments`; distances that were not tried are
@@ -184,7 +184,8 @@ def plot_singular_values(values: NotEmpty[Mapping[str, ThreeDimensions]], sequen
 
 @check_arguments()
 def plot_truncation(tables: NotEmpty[Mapping[str, pd.DataFrame]], weight: str = "all") -> Figure:
-    """Draw direction and norm of truncated gradients, relative to the full one, over the number of steps traced back.
+    """Draw direction and norm of truncated gradients, relative to the full one, against the number of steps traced
+    back.
 
     Args:
         tables: Results of `seq2seq.analysis.gradients.truncation_effect` by name.
@@ -207,7 +208,7 @@ def plot_truncation(tables: NotEmpty[Mapping[str, pd.DataFrame]], weight: str = 
 
 @check_arguments()
 def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]], norm: str = "spectral") -> Figure:
-    """Draw gradient norms over distance, before training on the left and after it on the right.
+    """Draw gradient norms against distance, before training on the left and after it on the right.
 
     Args:
         table: Record of `benchmarks/gradients.py`: one row per cell, `when` (before or after), state and distance, with

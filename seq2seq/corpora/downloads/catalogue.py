@@ -51,7 +51,9 @@ class CorpusTable(Section):
 
     file: str
     columns: tuple[int, int] = Field((1, 2), description="Columns of source and target, counted from 1.")
-    held_out: float = Field(0.01, gt=0.0, lt=0.5, description="Share of the sources in valid, and again in test.")
+    held_out: float = Field(
+        0.01, gt=0.0, lt=0.5, description="Share of the source sentences for valid, and the same share for test."
+    )
 
     @field_validator("columns")
     @classmethod

@@ -51,7 +51,7 @@ def record_head_weights() -> Iterator[list[tf.Tensor]]:
 class Attention(ConfigurableLayer):
     """Weigh the source states for each query, with one or several heads.
 
-    A new attention defines `scores` and, where it needs them, the other methods:
+    A subclass defines `scores` and, where it needs them, the other methods:
 
         build_scores     make weights, with `add_dense`, `add_matrix` or Keras's `add_weight`
         project_queries  compute what is needed once per query

@@ -38,7 +38,7 @@ class LayerNormGRUCell(_NormalizedGates, GRUCell):
         of order embeddings and skip-thoughts.
 
     Departure:
-        There, the two gates are normalised as one vector. Here, the biases serve as shifts.
+        They normalise the two gates as one vector. Here, the biases serve as shifts.
     """
 
 
@@ -59,7 +59,7 @@ class LayerNormLSTMCell(_NormalizedGates, LSTMCell):
         of reading comprehension and handwriting.
 
     Departure:
-        There, the four gates are normalised as one vector. Here, both products share one bias.
+        They normalise the four gates as one vector. Here, both products share one bias.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
