@@ -1,8 +1,8 @@
 """Shared fixtures. Models are tiny: unequal sizes, random weights, built once a module."""
 
 import gc
+import importlib
 import os
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -59,10 +59,10 @@ def cheap_graphs() -> Iterator[None]:
         return
     options = tensorflow.config.optimizer
     options.set_experimental_options({"disable_meta_optimizer": True})
-    extract_stack = "tensorflow.python.util.tf_stack.extract_stack"
+    stacks = importlib.import_module("tensorflow.python.util.tf_stack")
+    here = stacks.extract_stack()
     with pytest.MonkeyPatch.context() as patch:
-        here = pkgutil.resolve_name(extract_stack)()
-        patch.setattr(extract_stack, lambda stacklevel=1: here)
+        patch.setattr(stacks, "extract_stack", lambda stacklevel=1: here)
         yield
     options.set_experimental_options({"disable_meta_optimizer": False})
 
