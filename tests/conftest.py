@@ -1,8 +1,8 @@
 """Shared fixtures. Models are tiny: unequal sizes, random weights, built once a module."""
 
 import gc
+import importlib
 import os
-import pkgutil
 import re
 import signal
 import sys
@@ -26,59 +26,17 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Files of more than ten seconds, the longest first. All others follow.
-LONGEST = [
-    "integration/test_documents",
-    "integration/test_teaching",
-    "unit/test_searcher",
-    "fuzz/test_translate",
-    "unit/test_steps",
-    "unit/test_model",
-    "unit/test_keras_habits",
-    "integration/test_replicas",
-    "unit/test_repetition",
-    "integration/test_gpu_check",
-    "integration/test_translate",
-    "unit/test_translator",
-    "integration/test_train_pairs",
-    "integration/test_cli",
-    "integration/test_streams",
-    "integration/test_kills",
-    "unit/test_out_of_memory",
-    "unit/test_decoders",
-    "unit/test_precision",
-    "integration/test_export",
-    "integration/test_combinations",
-    "integration/test_examples",
-    "integration/test_training",
-    "integration/test_exact_resume",
-    "integration/test_recipes",
-    "integration/test_minutes",
-    "integration/test_recovery",
-    "integration/test_damaged_models",
-    "unit/test_search",
-    "unit/test_save_model",
-    "unit/test_keras_contract",
-    "integration/test_language_models",
-    "unit/test_keras_copies",
-    "unit/test_search_tree",
-    "integration/test_bulk",
-    "unit/test_initialization",
-    "unit/test_several_sentences",
-    "integration/test_places",
-    "integration/test_alarms",
-    "integration/test_notebook_display",
-    "unit/test_run_precision",
-    "integration/test_alignment",
-    "unit/test_memory_trainer",
-    "integration/test_own_pairs",
-    "unit/test_attention",
-    "unit/test_grammar",
-    "unit/test_phrasebook",
-    "unit/test_unknown_tokens",
-    "system/test_learns",
-    "integration/test_shared_graphs",
-]
+# Files that take longest, the first most. All others follow.
+LONGEST = (
+    *("integration/test_teaching", "unit/test_model", "unit/test_searcher", "integration/test_replicas"),
+    *("integration/test_documents", "unit/test_steps", "unit/test_repetition", "integration/test_gpu_check"),
+    *("integration/test_streams", "integration/test_kills", "unit/test_translator", "integration/test_train_pairs"),
+    *("integration/test_exact_resume", "integration/test_recipes", "integration/test_examples", "unit/test_decoders"),
+    *("integration/test_minutes", "integration/test_recovery", "integration/test_training", "integration/test_export"),
+    *("unit/test_search_tree", "unit/test_keras_copies", "unit/test_keras_contract", "unit/test_save_model"),
+    *("integration/test_language_models", "integration/test_translate", "integration/test_cli", "unit/test_search"),
+    *("integration/test_notebook_display", "integration/test_bulk", "integration/test_combinations"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -107,10 +65,10 @@ def cheap_graphs() -> Iterator[None]:
         return
     options = tensorflow.config.optimizer
     options.set_experimental_options({"disable_meta_optimizer": True})
-    extract_stack = "tensorflow.python.util.tf_stack.extract_stack"
+    stacks = importlib.import_module("tensorflow.python.util.tf_stack")
+    here = stacks.extract_stack()
     with pytest.MonkeyPatch.context() as patch:
-        here = pkgutil.resolve_name(extract_stack)()
-        patch.setattr(extract_stack, lambda stacklevel=1: here)
+        patch.setattr(stacks, "extract_stack", lambda stacklevel=1: here)
         yield
     options.set_experimental_options({"disable_meta_optimizer": False})
 

@@ -14,7 +14,8 @@ ENDS = (
     "\u2e3c\u2e53\u2e54\u3002\ua4ff\ua60e\ua60f\ua6f3\ua6f7\ua876\ua877\ua8ce\ua8cf\ua92f\ua9c8\ua9c9\uaa5d\uaa5e"
     "\uaa5f\uaaf0\uaaf1\uabeb\ufe52\ufe56\ufe57\uff01\uff0e\uff1f\uff61"
 )
-_MAY_HAVE_SEVERAL = re.compile(rf"[{re.escape(ENDS)}][\W_]*\w")
+# From the start of a line, which takes linear time: a search would begin anew at each of many ends.
+_MAY_HAVE_SEVERAL = re.compile(rf"[^{re.escape(ENDS)}]*[{re.escape(ENDS)}]\W*\w")
 # Ends that sentencex does not recognise: those of Khmer, and an ellipsis or a bracket before a capital letter.
 _FURTHER_ENDS = re.compile(r"[។៕](?=\s*\w)|(?:…[\"'’”»›)\]]*|[.!?…][)\]])(?= +(?P<next>\w))")
 # Titles, with which no sentence ends in any language.
@@ -42,7 +43,7 @@ def split_sentences(text: str, language: str | None = None) -> list[str]:
         The sentences without surrounding spaces, in order; [] for a blank line.
     """
     text = clean(text).strip()
-    if not _MAY_HAVE_SEVERAL.search(text):
+    if not _MAY_HAVE_SEVERAL.match(text):
         return [text] if text else []
     from sentencex import segment
 

@@ -8,6 +8,7 @@ from seq2seq.inference.translator import Translator
 from tests.runs import assert_resumes_exactly
 from tests.toy import toy_config
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
 EVERY_DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
 SENTENCES = ["the dog sees bird here", "", "the king loves cat and dog and tree there"]
 
