@@ -16,7 +16,7 @@ UPGRADE := --upgrade
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
 
-.PHONY: quickstart pretrained notebooks test test-apache-beam check lint docs site lock clean
+.PHONY: quickstart pretrained notebooks notebooks-run test test-apache-beam check lint docs site lock clean
 
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
@@ -37,6 +37,9 @@ pretrained: $(VENV)/installed  ## train the model that ships with the package ag
 notebooks: $(VENV)/installed  ## open the notebooks
 	$(INSTALL) '.[notebooks]'
 	$(BIN)/jupyter lab notebooks
+
+notebooks-run: $(VENV)/installed-dev  ## run all notebooks at full size, and store their outputs in them
+	$(BIN)/python notebooks/run.py
 
 test: $(VENV)/installed-dev  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

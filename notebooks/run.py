@@ -53,8 +53,19 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
             cell.metadata = {}
             if cell.cell_type == "code":
                 outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-                cell.outputs = [clean(output, temporary) for output in outputs]
+                cell.outputs = join_streams([clean(output, temporary) for output in outputs])
     nbformat.validate(notebook)
+
+
+def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Make one output of what was printed in several parts, whose borders depend on time."""
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and joined and joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def clean(output: nbformat.NotebookNode, temporary: str) -> nbformat.NotebookNode:

@@ -1,7 +1,10 @@
-"""The notebooks run as they stand, at toy size."""
+"""The notebooks run as they stand, at toy size, and the outputs stored in them are those of their code."""
 
+import ast
 import asyncio
 import os
+import re
+import runpy
 from pathlib import Path
 
 import nbformat
@@ -11,6 +14,8 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+fingerprint = runpy.run_path(str(ROOT / "notebooks" / "run.py"))["fingerprint"]
 
 # Runs before each notebook: names of the one before are forgotten, and graphs are used as they are traced.
 FIRST_CELL = """
@@ -56,14 +61,41 @@ def test_notebook_runs_from_top_to_bottom(path, kernel, tmp_path_factory):
 
 
 @by_name
-def test_notebook_is_stored_without_outputs(path):
+def test_stored_outputs_belong_to_the_stored_code(path):
     notebook = read(path)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
-    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
     assert notebook.metadata.kernelspec.name == "python3"
-    for cell in notebook.cells:
-        assert not cell.metadata, cell.id
-        if cell.cell_type == "code":
-            assert cell.outputs == [], cell.id
-            assert cell.execution_count is None, cell.id
+    assert notebook.metadata.seq2seq.source_sha256 == fingerprint(notebook), "run `make notebooks-run`"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        assert cell.outputs or not shows_something(cell.source), cell.id
+        assert all(output.output_type != "error" and output.get("name") != "stderr" for output in cell.outputs), cell.id
+    assert not any(cell.metadata for cell in notebook.cells)
+
+
+@by_name
+def test_a_stored_notebook_is_small_and_tells_nothing_of_its_machine(path):
+    assert path.stat().st_size <= 1_000_000
+    for cell in read(path).cells:
+        for output in cell.get("outputs", []):
+            texts = [output.text] if "text" in output else [t for k, t in output.data.items() if k.startswith("text/")]
+            for text in texts:
+                assert not re.search(r"(^|[\s'\"(=])(/|[A-Z]:\\)\w+[/\\]|<script|https?://| at 0x", text), (
+                    cell.id,
+                    text,
+                )
+
+
+def shows_something(source: str) -> bool:
+    """Whether a cell prints, displays a figure, or ends with a value."""
+    body = ast.parse(re.sub(r"(?m)^%.*$", "", source)).body
+    called = [name(node) for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    ends_with_value = isinstance(body[-1], ast.Expr) and name(body[-1].value) not in {"setLevel", "set_option"}
+    return ends_with_value or not {"print", "display", "show"}.isdisjoint(called)
+
+
+def name(node: ast.AST) -> str:
+    """The name of a function that is called, without its module or object."""
+    return ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""

@@ -78,7 +78,7 @@ def test_a_score_is_drawn_over_length():
     ]
     figure = plots.plot_quality_by_length(pd.DataFrame(rows))
     axes = figure.axes[0]
-    assert texts(axes.get_xticklabels()) == ["1-5\n3 sentences", "6-9\n3 sentences"]
+    assert texts(axes.get_xticklabels()) == ["1-5\n(3)", "6-9\n(3)"]
     assert texts(axes.figure.legends[0].get_texts()) == ["s", "t"]
     lines = [container.lines[0].get_ydata().tolist() for container in axes.containers]
     assert lines == [[50, 30], [9]]

@@ -9,7 +9,6 @@ from seq2seq.analysis.search_tree import path_from_root
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
-from seq2seq.plurals import pluralize
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -161,11 +160,11 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
         errors = [(rows["score"] - rows["low"]).clip(lower=0), (rows["high"] - rows["score"]).clip(lower=0)]
         x = [places[length] + shift for length in rows["length"]]
         axes.errorbar(x, rows["score"], yerr=errors, marker="o", capsize=3, label=system)
-    names = [
-        f"{name}\n{pluralize(count, 'sentence')}" for name, count in zip(places, buckets["sentences"], strict=True)
-    ]
+    names = [f"{name}\n({count:,})" for name, count in zip(places, buckets["sentences"], strict=True)]
     axes.set_xticks(range(len(places)), names)
-    axes.set(xlabel="source length (words)", ylabel=f"{metric} (%), 95% interval", ylim=(0, None))
+    axes.set(
+        xlabel="source length in words (number of sentences)", ylabel=f"{metric} (%), 95% interval", ylim=(0, None)
+    )
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside right upper")
     return figure
