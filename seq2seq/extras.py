@@ -36,11 +36,11 @@ def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingE
     """The error for a missing package of an extra; arguments as for `require_extra`."""
     return MissingExtraError(
         f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': "
-        f"{_how_to_install(extra)}."
+        f"{how_to_install(extra)}."
     )
 
 
-def _how_to_install(extra: str) -> str:
+def how_to_install(extra: str) -> str:
     """The installation command, which depends on how this package was installed: from a folder or from an index."""
     constraints = f"constraints{'-apache-beam' if extra == 'apache-beam' else ''}.txt"
     command = f"pip install -c {constraints} '.[{extra}]'"

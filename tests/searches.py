@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import tensorflow as tf
+
 from seq2seq.inference.searcher import SearchInputs, StaticSearchOptions
 from seq2seq.inference.step_sources import StepSource
 from seq2seq.models.base import DecoderModel
@@ -37,7 +39,7 @@ class SharedSearches:
                 self.graphs.popitem(last=False)
         graph, captured, theirs, lock = self.graphs[key]
         ours = dict(zip(map(id, theirs), handles(steps), strict=True))
-        captures = [ours.get(id(value), value) for value in captured]
+        captures = [ours[id(value)] if value.dtype == tf.resource else value for value in captured]
 
         def search(inputs: SearchInputs) -> SearchResult:
             with lock:

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from seq2seq.extras import how_to_install
+
 DRIVER_FILE = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 HIDING_VALUES = ("", "none", "void", "nodevfiles")  # values of VISIBLE_DEVICES that containers and schedulers set
@@ -51,7 +53,7 @@ for number, gpu in enumerate(gpus):
     print("{RESULT_PREFIX}", json.dumps([gpu.name, error]), flush=True)
 """
 
-INSTALL_HINT = "Install TensorFlow's CUDA libraries: pip install -c constraints.txt '.[gpu]'"
+INSTALL_HINT = f"Install TensorFlow's CUDA libraries: {how_to_install('gpu')}"
 UPDATE_HINT = "Update the NVIDIA driver"
 CONTAINER_HINT = (
     "Check the output of nvidia-smi; a container needs the driver's libraries, e.g. through docker run --gpus all"

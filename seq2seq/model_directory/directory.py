@@ -154,7 +154,7 @@ def save_weights(
 
 def _convert(name: str, weight: np.ndarray, dtype: WeightsDtype) -> np.ndarray:
     """Convert a weight to `dtype`; integers are unchanged."""
-    if weight.dtype.kind != "f":
+    if weight.dtype.kind != "f" or weight.dtype == dtype:
         return weight
     largest, limit = float(np.abs(weight).max(initial=0)), float(np.finfo(dtype).max)
     if largest > limit:
@@ -162,7 +162,7 @@ def _convert(name: str, weight: np.ndarray, dtype: WeightsDtype) -> np.ndarray:
             f"'{name}' has the value {largest:,.0f}, but the maximum of {dtype} is {limit:,.0f}. Store this model as "
             "float32."
         )
-    return weight.astype(dtype, copy=False)
+    return weight.astype(dtype)
 
 
 def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:

@@ -36,7 +36,8 @@ def refuse_pretrained(folder: Path) -> None:
     Raises:
         ModelDirectoryError: `folder` is a pretrained model, or inside one.
     """
-    if PRETRAINED in Path(os.path.realpath(folder)).parents:  # `Path.resolve` fails at a symbolic link to itself
+    # Links lead there, too, and the package may be installed behind one. `Path.resolve` fails at a link to itself.
+    if Path(os.path.realpath(PRETRAINED)) in Path(os.path.realpath(folder)).parents:
         name = short_name(folder)
         raise ModelDirectoryError(
             f"{name}: is a pretrained model, which cannot be changed. Copy it with `seq2seq export {quote(name)} "

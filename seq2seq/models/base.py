@@ -133,9 +133,8 @@ class DecoderModel(TrainableModel):
         table, bias = self.output_embedding.table.value, self.output_bias.value
         if tokens is not None:
             table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
-        return tf.linalg.matrix_transpose(
-            table
-        ), bias  # transposed once: small products are slower with a transposed operand
+        # Transposed once: small products are slower with a transposed operand.
+        return tf.linalg.matrix_transpose(table), bias
 
     def cached_weights(self, *others: "DecoderModel") -> WeightOverrides:
         """Scope in which loops use values of the weights, of this model and of `others`, that were read once."""

@@ -130,11 +130,15 @@ class TrainableModel(keras.Model):
     def make_train_function(self, force: bool = False) -> Any:
         """Called first by `fit` and `train_on_batch`; sets the precision of products to the model's."""
         set_tf32(self.precision)
+        if force:
+            self._step_function = None
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """Called first by `evaluate` and `test_on_batch`; sets the precision of products to the model's."""
         set_tf32(self.precision)
+        if force:
+            self._sums_function = None
         return super().make_test_function(force)
 
     @check_arguments()
@@ -279,9 +283,9 @@ class TrainableModel(keras.Model):
     def step_function(self) -> Callable[..., dict[str, tf.Tensor]]:
         """`train_batch` as a graph for batches of all shapes, which takes source and target of each replica in turn.
 
-        It is traced at the first call and kept until the next `compile`, as Keras keeps the `train_function` of `fit`.
-        Sizes, dropout rates and the choice of frozen weights are constants in the graph. Weights, the learning rate and
-        everything else that is kept in variables may change.
+        It is traced at the first call and kept, as Keras keeps the `train_function` of `fit`, until the next `compile`
+        or `make_train_function(force=True)`. Sizes, dropout rates and the choice of frozen weights are constants in the
+        graph. Weights, the learning rate and everything else that is kept in variables may change.
         """
         if self._step_function is None:
             self._step_function = tf.function(

@@ -15,7 +15,6 @@ import seq2seq
 from seq2seq.cli import app
 from seq2seq.config import validate_config
 from seq2seq.corpora.downloads.catalogue import load_catalogue
-from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.documents import (
     DOCUMENTS,
@@ -74,22 +73,7 @@ def made(shared_graphs, tmp_path_factory):
             text = "".join(f"{pair[side]}\n" for pair in pairs(count, 3))
             (folder / f"{name}.{language}.gz").write_bytes(gzip.compress(text.encode()))
             (folder / f"{name}.{language}").write_text(text, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        load_pretrained_once(patch)
-        yield Made(folder)
-
-
-def load_pretrained_once(patch: pytest.MonkeyPatch) -> None:
-    """Share the pretrained model among all commands, whose graphs are then traced once."""
-    load, loaded = Translator.load, []
-
-    def load_shared(path, *arguments, **options):
-        if str(path) != PRETRAINED:
-            return load(path, *arguments, **options)
-        loaded[:] = loaded or [load(path)]
-        return loaded[0]
-
-    patch.setattr(Translator, "load", load_shared)
+    return Made(folder)
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
-"""The pool of models that other modules share graphs by: a run with a used model is as one with a new one."""
+"""What other modules share graphs by: a used model trains as a new one, and a shared search reads its own model."""
 
 import keras
+import numpy as np
 import pytest
 
+from seq2seq import SearchOptions, Seq2Seq, Translator
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.replicas import Replicas
+from seq2seq.inference import searcher
 from seq2seq.training import train
 from seq2seq.training.display import Display
+from tests.conftest import randomize
 from tests.pool import NOT_IN_THE_GRAPH, Pool
 from tests.runs import assert_same_run
+from tests.searches import SharedSearches
 from tests.toy import toy_config, toy_tokenizer
 
 EMA = {"ema_decay": 0.9, "accumulation_steps": 2, "epochs": 2}
@@ -36,6 +41,24 @@ def test_a_run_with_a_used_model_is_as_one_with_a_new_one(corpus, tmp_path, monk
     (model,) = pool.models.values()
     assert model.step_function().experimental_get_tracing_count() == 1
     assert model.loss_sums_function().experimental_get_tracing_count() == 1
+
+
+def test_models_that_share_searches_keep_their_own_translations(tokenizer, searches, monkeypatch):
+    sections = {"size": 6}, {"units": 8}, {"units": 8}
+    lines, options, count = ["the dog sees the tree", "a cat"], SearchOptions(beam_size=2, max_length=9), 3
+
+    def translations():
+        models = [Seq2Seq(*[tokenizer.vocabulary_size] * 2, *sections) for _ in range(count)]
+        for seed, model in enumerate(models):
+            randomize(model, seed=seed, scale=0.7)
+        translators = [Translator(model, tokenizer, tokenizer) for model in models]
+        return [[one.score for one in translator.translate(lines, options)] for translator in translators]
+
+    alone, shared = translations(), SharedSearches(searches.trace)
+    monkeypatch.setattr(searcher, "trace_search", shared.trace_search)
+    np.testing.assert_allclose(translations(), alone, rtol=1e-5)
+    assert len(shared.graphs) == 1
+    assert len(np.unique(np.round(alone, 3), axis=0)) == count, "the models differ"
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import Device, DeviceWarning, set_tf32, set_up_device
 from seq2seq.devices.gpu_trial import TrialResult
 from seq2seq.errors import ConfigError
+from seq2seq.extras import how_to_install
 from seq2seq.training import setup
 from tests.fake_gpus import DRIVER, GPU, NO_LIBRARIES, look
 
@@ -85,7 +86,7 @@ def test_tf32_is_refused_where_there_is_none(machine, switch, capabilities, foun
 @pytest.mark.parametrize(
     ("log", "cause", "remedy"),
     [
-        (NO_LIBRARIES, "CUDA libraries are missing (libcudnn.so.9)", "pip install -c constraints.txt '.[gpu]'"),
+        (NO_LIBRARIES, "CUDA libraries are missing (libcudnn.so.9)", how_to_install("gpu")),
         (
             "E0000 00:00:1 7 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA driver version is insufficient",
             "the NVIDIA driver is too old",

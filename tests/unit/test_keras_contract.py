@@ -138,6 +138,19 @@ def test_building_again_changes_nothing(name):
     assert_same_weights(model, other)
 
 
+def test_a_forced_function_is_traced_anew():
+    model = make("language model")
+    model.compile("sgd")
+    step, sums = model.step_function(), model.loss_sums_function()
+    model.make_train_function()
+    model.make_test_function()
+    assert (model.step_function(), model.loss_sums_function()) == (step, sums)
+    model.make_train_function(force=True)
+    model.make_test_function(force=True)
+    assert model.step_function() is not step
+    assert model.loss_sums_function() is not sums
+
+
 def test_callbacks_work(tmp_path):
     model = make("language model")
     model.compile("adam")

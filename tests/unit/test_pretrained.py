@@ -93,3 +93,12 @@ def test_nobody_writes_into_it(command, capsys):
     )
     assert {file: file.read_bytes() for file in FOLDER.rglob("*")} == before
     refuse_pretrained(Path("my-model"))
+
+
+def test_nobody_writes_into_a_package_behind_a_link(tmp_path, monkeypatch):
+    link = tmp_path / "pretrained"
+    link.symlink_to(PRETRAINED)
+    monkeypatch.setattr("seq2seq.model_directory.pretrained.PRETRAINED", link)
+    for folder in (find_model(NAME), FOLDER, FOLDER / "checkpoints"):
+        with pytest.raises(ModelDirectoryError, match="is a pretrained model"):
+            refuse_pretrained(folder)
