@@ -39,7 +39,7 @@ notebooks: $(VENV)/installed  ## open the notebooks
 	$(BIN)/jupyter lab notebooks
 
 test: $(VENV)/installed-dev  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-apache-beam: $(BEAM_VENV)/installed  ## run the tests of --engine apache-beam, in an environment of their own
 	$(BEAM_VENV)/bin/python -m pytest -m apache_beam tests/integration/test_apache_beam.py
