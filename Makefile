@@ -42,7 +42,7 @@ notebooks-run: $(VENV)/installed-dev  ## run all notebooks at full size, and sto
 	$(BIN)/python notebooks/run.py
 
 test: $(VENV)/installed-dev  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-apache-beam: $(BEAM_VENV)/installed  ## run the tests of --engine apache-beam, in an environment of their own
 	$(BEAM_VENV)/bin/python -m pytest -m apache_beam tests/integration/test_apache_beam.py

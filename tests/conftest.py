@@ -26,30 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Files that take longest, the first most. All others follow.
-LONGEST = (
-    *("integration/test_teaching", "unit/test_model", "unit/test_searcher", "integration/test_replicas"),
-    *("integration/test_documents", "unit/test_steps", "unit/test_repetition", "integration/test_gpu_check"),
-    *("integration/test_streams", "integration/test_kills", "unit/test_translator", "integration/test_train_pairs"),
-    *("integration/test_exact_resume", "integration/test_recipes", "integration/test_examples", "unit/test_decoders"),
-    *("integration/test_minutes", "integration/test_recovery", "integration/test_training", "integration/test_export"),
-    *("unit/test_search_tree", "unit/test_keras_copies", "unit/test_keras_contract", "unit/test_save_model"),
-    *("integration/test_language_models", "integration/test_translate", "integration/test_cli", "unit/test_search"),
-    *("integration/test_notebook_display", "integration/test_bulk", "integration/test_combinations"),
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that all workers end at about the same time; of a file the order stays."""
-    places = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
-
-
 def pytest_collection_finish() -> None:
     """Collect garbage less often, which otherwise takes a tenth of the time: graphs are made of many objects."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 4)
 
 
 @pytest.fixture(autouse=True, scope="module")

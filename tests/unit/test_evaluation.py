@@ -15,6 +15,8 @@ from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import evaluate, score_texts
 from seq2seq.inference.translator import Translator
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 REFERENCES = [
     "Der Hund sieht heute den Baum.",
     "Zwei Männer, die lachen, gehen nach Hause!",

@@ -12,6 +12,8 @@ from seq2seq import GenerationOptions, LanguageModel, Seq2Seq, TextGenerator, Tr
 from tests.conftest import randomize
 from tests.toy import pairs, toy_tokenizer
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 V = 12
 S = np.array([[5, 6, 7, 3], [8, 9, 3, 0], [4, 3, 0, 0], [10, 11, 3, 0], [6, 5, 4, 3], [7, 3, 0, 0]], np.int32)
 T = np.array([[6, 7, 3], [9, 3, 0], [5, 3, 0], [11, 10, 3], [5, 6, 3], [8, 3, 0]], np.int32)

@@ -15,6 +15,8 @@ from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 LONG = "the dog sees bird here. the king, the man loves cat and dog! the cat finds tree and bird today"
 
 

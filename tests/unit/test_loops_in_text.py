@@ -10,6 +10,8 @@ from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.toy import save_random_model, save_trained, toy_tokenizer
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 SENTENCE = "The committee has decided that the proposal is to be discussed again."
 
 

@@ -26,6 +26,8 @@ from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.model_directory.directory import load_model_config, read_metadata, write_metadata
 from seq2seq.model_directory.inspection import inspect_model
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 SENTENCES = ["a cat sees a dog", "the dog sees the cat", "a dog sleeps", "the cat sleeps and the dog sees it"]
 
 

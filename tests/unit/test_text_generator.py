@@ -23,6 +23,8 @@ from tests.conftest import randomize
 from tests.reference import log_softmax
 from tests.toy import pairs
 
+pytestmark = pytest.mark.usefixtures("shared_searches")
+
 LINES = [
     "der Hund sieht heute Kater",
     "",
