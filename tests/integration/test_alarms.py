@@ -205,5 +205,5 @@ def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path
     assert list(commands(capsys.readouterr().out)) == ["translate", "export", "inspect"]
     recipe.write_text(dump_config(language_model_config(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "lm", "--show-translations") == 2
-    assert "--show-translations: a model of task" in capsys.readouterr().err
+    assert "--show-translations: a model of `task:" in capsys.readouterr().err
     assert not (tmp_path / "lm").exists()

@@ -92,7 +92,7 @@ def test_two_files_are_read_line_by_line(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["quikstart"], 1, " and no packaged recipe. Did you mean 'quickstart'?"),
+        (["quikstart"], 1, " and no packaged recipe of that name. Did you mean 'quickstart'?"),
         (["en-es"], 1, "To train on sentence pairs, give their file: seq2seq train pairs.tsv."),
         (["runs"], 1, "runs: expected a recipe or a file of sentence pairs, found a folder. "),
         (["runs", "runs"], 1, "runs: expected a file, found a folder."),

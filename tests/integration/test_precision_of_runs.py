@@ -115,7 +115,7 @@ def test_a_shard_of_another_precision_is_refused(folder, tmp_path, capsys):
     assert manifest["job"]["precision"] == "mixed_bfloat16"
     capsys.readouterr()
     assert run(*begun, "2/2") == 1
-    assert "precision is mixed_bfloat16 there and float32 now" in capsys.readouterr().err
+    assert "precision was mixed_bfloat16 and is now float32" in capsys.readouterr().err
 
 
 class AnotherModel(keras.callbacks.Callback):

@@ -87,7 +87,7 @@ def test_a_gpu_with_a_workspace_is_made_deterministic(enabled, monkeypatch, valu
 def test_a_gpu_without_one_is_refused_with_what_to_set(enabled, monkeypatch, value, message):
     if value is not None:
         monkeypatch.setenv(CUBLAS_WORKSPACE_ENV, value)
-    expected = rf"variable CUBLAS_WORKSPACE_CONFIG {message}: on GPU \(some\) .* with CUBLAS_WORKSPACE_CONFIG=:4096:8"
+    expected = rf"variable CUBLAS_WORKSPACE_CONFIG {message}: on GPU \(some\), .* with CUBLAS_WORKSPACE_CONFIG=:4096:8"
     with pytest.raises(TrainingError, match=expected):
         enable_determinism(GPU)
     assert not enabled

@@ -58,7 +58,7 @@ def test_bad_input_is_refused():
         quality_by_length({"s": []}, [], (3,))
     with pytest.raises(EvaluationError, match=r"'s' has 1 translation for 2 pairs"):
         quality_by_length({"s": ["x"]}, [("a", "x"), ("b", "y")], (3,))
-    with pytest.raises(EvaluationError, match=r"edges are \[4, 4\]"):
+    with pytest.raises(EvaluationError, match=r"'edges' are \[4, 4\]"):
         quality_by_length({"s": ["x"]}, [("a", "x")], (4, 4))
     with pytest.raises(EvaluationError, match="unknown metric 'BLUE'"):
         quality_by_length({"s": ["x"]}, [("a", "x")], (4,), metrics=["BLUE"])
