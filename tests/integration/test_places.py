@@ -258,7 +258,7 @@ def test_a_stream_is_refused_where_a_file_is_read_again(slot, folder, command, s
 
 def closed_descriptor():
     """A descriptor that this process has not open, whatever other tests have left to it."""
-    return next(place for number in range(99, 4096) if not os.path.exists(place := f"/dev/fd/{number}"))
+    return next(place for number in range(99, 4096) if not Path(place := f"/dev/fd/{number}").exists())
 
 
 @pytest.mark.parametrize("slot", of_kind(*READ), ids=ids)
