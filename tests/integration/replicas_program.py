@@ -8,6 +8,10 @@ import json
 import sys
 from pathlib import Path
 
+from tests import no_plots  # noqa: F401
+
+# isort: split
+
 import keras
 import numpy as np
 import tensorflow as tf

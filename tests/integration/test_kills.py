@@ -21,10 +21,12 @@ from seq2seq.training.checkpoints import LAST
 from tests.runs import assert_same_run
 from tests.toy import toy_values, write_corpus
 
+ROOT = Path(__file__).parents[2]
 PAIRS, CHUNK = 4_500, 1_000  # enough of these for several processes to encode them
 PROGRAM = f"""
 import faulthandler, signal, sys
 faulthandler.register(signal.SIGUSR1, file=open(sys.argv[1], "w"))
+from tests import no_plots
 from seq2seq.cli import main
 from seq2seq.corpora import filters
 filters.CHUNK_SIZE = {CHUNK}
@@ -74,7 +76,7 @@ def begin(recipe: Path, output: Path, stderr: int = subprocess.DEVNULL) -> subpr
         str(output),
     ]
     environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}  # as users do
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
 
 
 def wait_for(process: subprocess.Popen, pattern: str, output: Path, but: int = 0) -> None:
