@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV_INSTALL := $(BIN)/uv pip install --quiet --python
+UV_INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python
 INSTALL := $(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable
 
 # Apache Beam holds other packages back, so it has an environment and constraints of its own.
@@ -15,6 +15,9 @@ DEV := pyproject.toml --extra analysis --extra tensorboard --extra cjk --extra i
 UPGRADE := --upgrade
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
+
+# Compiled once, not by each of the processes that tests start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: quickstart pretrained notebooks notebooks-run test test-apache-beam check lint docs site lock clean
 

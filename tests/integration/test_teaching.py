@@ -21,7 +21,9 @@ fingerprint = runpy.run_path(str(ROOT / "notebooks" / "run.py"))["fingerprint"]
 FIRST_CELL = """
 import gc
 import tensorflow
+from tensorflow.python.util import tf_stack
 tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+tf_stack.extract_stack = lambda stacklevel=1, here=tf_stack.extract_stack(): here
 gc.set_threshold(50_000, 20, 100)
 %reset -f
 """
