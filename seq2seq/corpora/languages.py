@@ -8,29 +8,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from seq2seq.config.languages import language_codes
+from seq2seq.text.scripts import FURTHER_UNSPACED, HAN, KANA, UNSPACED_SCRIPTS
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Unicode blocks of letters that distinguish Chinese, Japanese and Korean.
-KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
-HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# Further scripts without spaces between words: their characters, and the language of most text in them.
-UNSPACED_SCRIPTS = {
-    "Thai": ("\u0e00-\u0e7f", "th"),
-    "Lao": ("\u0e80-\u0eff", "lo"),
-    "Tibetan": ("\u0f00-\u0fff", "bo"),
-    "Burmese": ("\u1000-\u109f\ua9e0-\ua9fe\uaa60-\uaa7f", "my"),
-    "Khmer": ("\u1780-\u17ff", "km"),
-    "Tai Le": ("\u1950-\u197f", "tdd"),
-    "New Tai Lue": ("\u1980-\u19df", "khb"),
-    "Tai Tham": ("\u1a20-\u1aaf", "nod"),
-    "Balinese": ("\u1b00-\u1b7f", None),  # the script of ban-Bali; ban alone is mostly written in Latin letters
-    "Javanese": ("\ua980-\ua9df", None),  # likewise, the script of jv-Java
-    "Yi": ("\ua000-\ua4cf", "ii"),
-}
-UNSPACED = re.compile(f"[{''.join(block for block, _ in UNSPACED_SCRIPTS.values())}]")
+_KANA, _HAN = re.compile(f"[{KANA}]"), re.compile(f"[{HAN}]")
+_SCRIPTS = re.compile(f"[{FURTHER_UNSPACED}]")
 HAN_LANGUAGES = ("zh", "yue", "wuu", "gan", "hsn", "lzh")  # languages that characters do not tell apart
 MIN_CJK_SHARE = 0.3  # minimum share of the letters of a text: a Western text that quotes Chinese has fewer
 MIN_SCRIPT_SHARE = 0.1  # minimum share of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
@@ -45,7 +30,7 @@ NEAR_LANGUAGES = 8  # most likely languages; a given one among them is accepted,
 def detect_cjk_language(lines: Iterable[str]) -> str | None:
     """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
     text = "".join(islice(lines, MAX_LINES))
-    kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
+    kana, hangul, han = (len(block.findall(text)) for block in (_KANA, HANGUL, _HAN))
     asian = kana + hangul + han
     if not asian or asian < MIN_CJK_SHARE * sum(character.isalpha() for character in text):
         return None
@@ -59,7 +44,7 @@ def detect_unspaced_script(lines: Iterable[str]) -> str | None:
     text = "".join(islice(lines, MAX_LINES))
     counts = {name: len(re.findall(f"[{block}]", text)) for name, (block, _) in UNSPACED_SCRIPTS.items()}
     script = max(counts, key=lambda name: counts[name])
-    letters = sum(counts.values()) + sum(character.isalpha() for character in UNSPACED.sub("", text))
+    letters = sum(counts.values()) + sum(character.isalpha() for character in _SCRIPTS.sub("", text))
     return script if counts[script] and counts[script] >= MIN_CJK_SHARE * letters else None
 
 

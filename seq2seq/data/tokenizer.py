@@ -208,6 +208,13 @@ class Tokenizer:
         """The token ids of vocabulary entries; unknown ones give `unk_id`."""
         return [self._processor.piece_to_id(piece) for piece in pieces]
 
+    def frequency_scores(self) -> list[float]:
+        """For each vocabulary entry, a number that is larger for more frequent ones.
+
+        It is the log-probability in a unigram model, and the negative rank in a BPE model.
+        """
+        return [self._processor.get_score(token) for token in range(self.vocabulary_size)]
+
     @check_arguments()
     def save(self, path: str | Path) -> None:
         """Write the SentencePiece model file.

@@ -1,5 +1,6 @@
 """sacreBLEU's metrics for a language: BLEU's tokenizer, TER of characters, and the scores of bootstrap samples."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
 from sacrebleu.utils import SACREBLEU_DIR
 
-from seq2seq.corpora.languages import UNSPACED
 from seq2seq.errors import EvaluationError, suggest_similar
 from seq2seq.evaluation.tokenizers import BLEU_TOKENIZERS, bleu_tokenizer
 from seq2seq.extras import missing_extra_error
+from seq2seq.text.scripts import FURTHER_UNSPACED
 
 METRICS = ("BLEU", "chrF2", "TER")
+_UNSPACED = re.compile(f"[{FURTHER_UNSPACED}]")
 
 
 class _KeepsSamples(Metric):
@@ -57,7 +59,7 @@ class CharacterTER(SampledTER):
         super().__init__(normalized=True, asian_support=True)
 
     def corpus_score(self, hypotheses: Any, references: Any, n_bootstrap: int = 1) -> Any:
-        split = [[UNSPACED.sub(r" \g<0> ", text) for text in texts] for texts in (hypotheses, *references)]
+        split = [[_UNSPACED.sub(r" \g<0> ", text) for text in texts] for texts in (hypotheses, *references)]
         return super().corpus_score(split[0], split[1:], n_bootstrap)
 
     def get_signature(self) -> Any:

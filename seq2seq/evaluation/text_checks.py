@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from seq2seq.corpora.file_kinds import HEAD_BYTES, find_file_kind
-from seq2seq.corpora.languages import UNSPACED_SCRIPTS, detect_cjk_language, detect_unspaced_script
+from seq2seq.corpora.languages import detect_cjk_language, detect_unspaced_script
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
+from seq2seq.text.scripts import UNSPACED_SCRIPTS
 
 SMALL_SET = 100  # number of sentences below which a set is small
 MIN_SHARE = 0.1  # minimum share of lines with subwords: text about subwords has fewer

@@ -3,8 +3,9 @@
 from typing import Literal, get_args
 
 from seq2seq.config.languages import language_script, normalize_language
-from seq2seq.corpora.languages import HAN_LANGUAGES, UNSPACED_SCRIPTS
+from seq2seq.corpora.languages import HAN_LANGUAGES
 from seq2seq.errors import ConfigError, EvaluationError
+from seq2seq.text.scripts import UNSPACED_SCRIPTS
 
 DEFAULT_TOKENIZER = "13a"
 BleuTokenizer = Literal["13a", "char", "flores200", "intl", "ja-mecab", "ko-mecab", "none", "zh"]

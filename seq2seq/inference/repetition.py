@@ -4,14 +4,15 @@ import re
 from collections.abc import Sequence
 from operator import eq
 
+from seq2seq.text.scripts import UNSPACED
+
 TIMES = 4  # repetitions in a row; fewer may be intended
 MAX_UNIT = 40  # maximum length of a repeated unit, in words, or in characters within a word
 NO_REPEAT_NGRAM_SIZE = 3  # tokens; recommended search option against repetition
 MIN_RUN = 2 * TIMES  # minimum run of one character: as long as the shortest unit of two, repeated
 
-# A character of a script that is written without spaces is a word: Thai, Lao, Tibetan, Burmese, Khmer, kana, Han.
-_UNSPACED = r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+# A character of a script that is written without spaces is a word.
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _RUN = re.compile(rf"(\S)\1{{{MIN_RUN - 1},}}")
 
 

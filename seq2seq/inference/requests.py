@@ -1,0 +1,167 @@
+"""What is asked of the translation of a line, besides its text, and whether it was done."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seq2seq.arguments import check_arguments
+from seq2seq.corpora.glossary import Glossary, Term
+from seq2seq.errors import ArgumentError, CorpusError, suggest_similar
+from seq2seq.inference.automata import Automaton, AutomatonCompiler
+from seq2seq.search import Automata
+from seq2seq.text.cleaning import plain_form
+from seq2seq.text.phrases import find_phrase, split_variants
+
+MAX_TABLE_ENTRIES = 50_000_000  # states times vocabulary of the automata of a batch
+
+
+@dataclass(frozen=True)
+class Request:
+    """A line to translate, and what its translation must begin with, contain and avoid.
+
+    A line with a prefix or with phrases to include is translated as a whole, even if it has several sentences.
+
+    Args:
+        text: Text to translate.
+        prefix: Beginning of the translation. Its last word may be incomplete; a space at the end completes it.
+        include: Phrases that must occur in the translation as whole words. A phrase may have variants,
+            `house|houses`, of which one must occur.
+        exclude: Phrases that must not occur in it as whole words; all variants of a phrase are excluded.
+
+    Raises:
+        ArgumentError: A phrase is blank.
+    """
+
+    text: str
+    prefix: str = ""
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("include", "exclude"):
+            phrases = getattr(self, name)
+            if isinstance(phrases, str) or not all(isinstance(phrase, str) for phrase in phrases):
+                raise ArgumentError(f"'{name}': expected a list of phrases, found {phrases!r}.")
+            if blank := [phrase for phrase in phrases if not split_variants(phrase)]:
+                raise ArgumentError(f"'{name}': {blank[0]!r} is blank. Leave it out.")
+            object.__setattr__(self, name, tuple(phrases))
+
+    @classmethod
+    @check_arguments()
+    def from_json(cls, line: str, place: str) -> "Request":
+        """Read a request from a JSON object with the keys `text`, `prefix`, `include` and `exclude`.
+
+        Args:
+            line: The object, or a blank line, which is a blank text.
+            place: File and line number, for errors.
+
+        Raises:
+            CorpusError: It is anything else.
+        """
+        if not line.strip():
+            return cls("")
+        keys = {field.name: list if field.name.endswith("clude") else str for field in fields(cls)}
+        example = '{"text": "The house is big.", "prefix": "Das ", "include": ["Haus|Häuser"], "exclude": ["gross"]}'
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise CorpusError(f"{place}: not JSON: {error}. Expected an object such as {example}.") from None
+        if not isinstance(values, dict) or "text" not in values:
+            raise CorpusError(f"{place}: expected a JSON object with the key 'text', such as {example}.")
+        for key, value in values.items():
+            if key not in keys:
+                raise CorpusError(f"{place}: unknown key '{key}'.{suggest_similar(key, keys)} Keys: {', '.join(keys)}.")
+            if not isinstance(value, keys[key]):
+                kind = "a list of strings" if keys[key] is list else "a string"
+                raise CorpusError(f"{place}: '{key}': expected {kind}, found {json.dumps(value, ensure_ascii=False)}.")
+        try:
+            return cls(**values)
+        except ArgumentError as error:
+            raise CorpusError(f"{place}: {error}") from None
+
+
+class Demand(NamedTuple):
+    """Something that a translation must satisfy: `kind` is prefix, include or exclude, with the variants of the text."""
+
+    kind: str
+    variants: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {'|'.join(self.variants)}"
+
+    def is_met(self, translation: str) -> bool:
+        """Whether a translation satisfies it."""
+        translation = plain_form(translation)
+        if self.kind == "prefix":
+            return f"{translation} ".startswith(self.variants)
+        return (find_phrase(translation, self.variants) is not None) == (self.kind == "include")
+
+
+def demands_of(request: Request, source: str, glossary: Glossary | None) -> list[Demand]:
+    """What is asked of the translation of a part of a line.
+
+    Args:
+        request: The request for the whole line.
+        source: Text of the part, in which the terms of the glossary are looked up.
+        glossary: A glossary; None: none.
+    """
+    terms: list[Term] = glossary.find(source) if glossary else []
+    demands = [Demand("include", variants) for variants in map(split_variants, request.include)]
+    demands += [Demand("include", term.target) for term in terms]
+    demands += [Demand("exclude", variants) for variants in map(split_variants, request.exclude)]
+    if prefix := plain_form(request.prefix):
+        demands.insert(0, Demand("prefix", (prefix + " " * request.prefix[-1:].isspace(),)))
+    return list(dict.fromkeys(demands))
+
+
+class DemandCompiler:
+    """Compiles demands into the automata of a batch, which `search.with_automata` follows."""
+
+    def __init__(self, compiler: AutomatonCompiler) -> None:
+        self.compiler = compiler
+
+    def automata(self, demands: Sequence[Demand]) -> list[Automaton]:
+        """The automata of a sentence; of demands that the vocabulary cannot spell, there are none."""
+        excluded = tuple(variant for demand in demands if demand.kind == "exclude" for variant in demand.variants)
+        compile_one = {
+            "prefix": lambda variants: self.compiler.prefix(variants[0]),
+            "include": self.compiler.required,
+        }
+        found = [compile_one[kind](variants) for kind, variants in demands if kind in compile_one]
+        if excluded:
+            found.append(self.compiler.forbidden(excluded))
+        return [automaton for automaton in found if automaton is not None]
+
+
+def stack(sentences: Sequence[Sequence[Automaton]], vocabulary_size: int) -> Automata:
+    """The automata of a batch's sentences in one table, in which each automaton stands once."""
+    starts: dict[int, int] = {}
+    distinct, size = [], 1
+    for automaton in (automaton for automata in sentences for automaton in automata):
+        if id(automaton) not in starts:
+            starts[id(automaton)] = size
+            distinct.append(automaton)
+            size += len(automaton.remaining) - 1  # all share state 0
+    width = max([1, *(automaton.advance.shape[1] for automaton in distinct)])
+    next_states = np.zeros((size, vocabulary_size), np.int32)
+    blocked = np.zeros((size, vocabulary_size), bool)
+    advance, remaining = np.zeros((size, width), np.int32), np.zeros(size, np.int32)
+    for automaton in distinct:
+        first = starts[id(automaton)]
+        rows = slice(first, first + len(automaton.remaining) - 1)
+        states = automaton.next_states[1:]
+        next_states[rows] = np.where(states > 0, states + first - 1, 0)
+        blocked[rows], remaining[rows] = automaton.blocked[1:], automaton.remaining[1:]
+        advance[rows, : automaton.advance.shape[1]] = automaton.advance[1:]
+    initial = np.zeros((len(sentences), max([1, *map(len, sentences)])), np.int32)
+    for row, automata in enumerate(sentences):
+        initial[row, : len(automata)] = [starts[id(automaton)] for automaton in automata]
+    return Automata(next_states, blocked, advance, remaining, initial)
+
+
+def num_states(automata: Sequence[Automaton]) -> int:
+    """Number of states that the automata of a sentence add to a table."""
+    return sum(len(automaton.remaining) for automaton in automata)
