@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from seq2seq.corpora.tables import find_form, read_rows, sample_lines
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import plain_form
 from seq2seq.text.phrases import split_variants, stands_alone
 
@@ -81,20 +82,20 @@ def load_glossary(path: Path) -> Glossary:
             continue
         if not 2 <= len(cells) <= 3:
             raise CorpusError(
-                f"{path}:{number}: expected a source term and a target term, separated by a tab (or as CSV), and possibly "
-                f"a comment, found {len(cells)} column{'s' * (len(cells) > 1)}."
+                f"{path}:{number}: expected a source term and a target term, separated by a tab (or as CSV), and "
+                f"possibly a comment, found {pluralize(len(cells), 'column')}."
             )
         term = Term(*map(split_variants, cells[:2]))
         if not (term.source and term.target):
-            raise CorpusError(
-                f"{path}:{number}: the {'target' if term.source else 'source'} term is blank. Fill it in, or delete the line."
-            )
+            blank = "target" if term.source else "source"
+            raise CorpusError(f"{path}:{number}: the {blank} term is blank. Fill it in, or delete the line.")
         for variant in term.source:
             if variant in terms:
                 first, other = terms[variant]
+                joined = "|".join(dict.fromkeys([*other.target, *term.target]))
                 raise CorpusError(
-                    f"{path}:{number}: the source term {variant!r} is in line {first}, too. Keep one of them; variants of "
-                    f"a translation are joined as {'|'.join([*other.target, *term.target])!r}."
+                    f"{path}:{number}: the source term {variant!r} is in line {first}, too. Keep one of them; variants "
+                    f"of a translation are joined as {joined!r}."
                 )
             terms[variant] = number, term
     return Glossary(dict.fromkeys(term for _, term in terms.values()))

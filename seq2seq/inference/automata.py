@@ -10,7 +10,7 @@ looks up (`search.Automata`). There are three kinds:
 A variant that begins with a lower-case letter may also begin with a capital, as at the beginning of a sentence.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple

@@ -1,9 +1,9 @@
 """What is asked of the translation of a line, besides its text, and whether it was done."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -84,7 +84,12 @@ class Request:
 
 
 class Demand(NamedTuple):
-    """Something that a translation must satisfy: `kind` is prefix, include or exclude, with the variants of the text."""
+    """Something that a translation must satisfy.
+
+    Attributes:
+        kind: `prefix`, `include` or `exclude`.
+        variants: The prefix, or the variants of a phrase.
+    """
 
     kind: str
     variants: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Occurrences of a phrase in a text, as whole words.
 
-A phrase may have variants, `house|houses`. A variant that begins with a lower-case letter may also begin with a capital,
-as at the beginning of a sentence.
+A phrase may have variants, `house|houses`. A variant that begins with a lower-case letter may also begin with a
+capital, as at the beginning of a sentence.
 """
 
 from collections.abc import Iterator, Sequence
