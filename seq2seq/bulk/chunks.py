@@ -21,7 +21,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.corpora.lines import count_lines, decode_lines, open_text
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import OutputFormat, count_translated, translate_to_rows
+from seq2seq.inference.output import InputFormat, OutputFormat, count_translated, translate_to_rows
 from seq2seq.inference.step_factory import external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
@@ -39,6 +39,7 @@ class Job:
     options: SearchOptions
     output_format: OutputFormat
     precision: Precision = "float32"
+    input_format: InputFormat = "text"
 
     def identity(self) -> dict[str, Any]:
         """JSON-able values that differ between jobs whose output may differ.
@@ -48,6 +49,7 @@ class Job:
             - `model`: checksums of recipe, tokenizers and weights, and of other files that `options` require.
             - `options`: search options; in float32 without `batch_tokens`, which then does not affect the output.
             - `format`: output format.
+            - `input_format`: input format.
             - `precision`: precision of computation.
 
         Raises:
@@ -61,6 +63,7 @@ class Job:
             "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
             "format": self.output_format,
             "precision": self.precision,
+            "input_format": self.input_format,
         }
         return json.loads(json.dumps(values))
 
@@ -175,6 +178,7 @@ class Chunks:
         if path.exists():
             return
         about: dict[str, Any] = {"name": str(job.source), "on_warning": on_warning, "first": first, "chunk": len(lines)}
+        about["input_format"] = job.input_format
         partial = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
             with wrap_storage_errors(path), partial.open("wb") as handle:

@@ -68,7 +68,7 @@ def _option(field: FieldInfo, keys: Collection[str]) -> Any:
     if get_origin(field.annotation) is not Literal:
         words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
         kind = str if words else kinds[0]
-        metavar = "|".join(["FLOAT", *words]) if words else "DIR" if about["unit"] == "directory" else None
+        metavar = "|".join(["FLOAT", *words]) if words else {"directory": "DIR", "file": "FILE"}.get(str(about["unit"]))
     else:
         metavar = "NAME"  # the description names the choices; a list of them would leave too little room for it
     flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")

@@ -21,7 +21,7 @@ from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import PRECISIONS, Precision
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.inference.output import OutputFormat, translate_to_rows
+from seq2seq.inference.output import InputFormat, OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
@@ -31,9 +31,11 @@ from seq2seq.storage.streams import check_inputs, check_output, open_output
 if TYPE_CHECKING:
     from seq2seq.bulk.chunks import Job
     from seq2seq.config import SearchOptions
+    from seq2seq.inference.requests import Request
     from seq2seq.inference.translator import Translator
 
 BULK_PANEL = "Bulk translation"
+CONSTRAINTS_PANEL = "Constraints"
 
 
 @with_search_options()
@@ -72,6 +74,14 @@ def translate(
             help="File for the translations, replaced if it exists; - and the default are stdout.",
         ),
     ] = None,
+    input_format: Annotated[
+        InputFormat,
+        typer.Option(
+            metavar="FORMAT",
+            help='text, or jsonl: one object per line, {"text": ..., "prefix": ..., "include": [...], "exclude": [...]}, '
+            "where all but the text may be left out.",
+        ),
+    ] = "text",
     output_format: Annotated[
         OutputFormat | None,
         typer.Option(
@@ -84,6 +94,30 @@ def translate(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Omit the progress bar and the summary on stderr; warnings remain.")
     ] = False,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Beginning of every translation. Its last word may be incomplete; a space at the end completes it.",
+            rich_help_panel=CONSTRAINTS_PANEL,
+        ),
+    ] = "",
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHRASE",
+            help="Phrase that every translation must contain, possibly with variants, Haus|Häuser; may be repeated.",
+            rich_help_panel=CONSTRAINTS_PANEL,
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHRASE",
+            help="Phrase that no translation may contain; may be repeated.",
+            rich_help_panel=CONSTRAINTS_PANEL,
+        ),
+    ] = None,
     *,
     search: dict[str, Any],
     precision: Annotated[
@@ -136,6 +170,11 @@ def translate(
     if engine == "local":
         check_texts(texts, input_file)
     files = _files(input_file, output_file, shard, engine)
+    if files is not None and (prefix or include or exclude):
+        raise ConfigError(
+            "--prefix, --include and --exclude are not for bulk translation: state them in each line of the input, with "
+            "--input-format jsonl."
+        )
     source, target = files or (input_file or STDIN, output_file or STDOUT)
     inputs = [] if texts and files is None else [source]
     check_inputs(inputs)
@@ -145,10 +184,12 @@ def translate(
     _, options = load_recipe_and_options(model, TranslationConfig, search)
     scores = read_metadata(model)["scores"]
     import_tensorflow()
+    from seq2seq.inference.requests import Request
     from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, precision, on_warning=warn)
     translator.check(options)
+    common = Request("", prefix, include or (), exclude or ())
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
         summary = TranslationSummary(
@@ -159,13 +200,15 @@ def translate(
             texts_or_input(texts, source, "Type a sentence and press Enter") as lines,
             open_output(target, inputs=inputs) as written,
         ):
-            _translate_lines(translator, lines, written, options, output_format, summary, quiet)
+            _translate_lines(
+                translator, lines, written, options, output_format, summary, quiet, input_format, common
+            )
         if not quiet:
             print_stderr(summary.describe(loading))
         return
     from seq2seq.bulk.chunks import Job
 
-    job = Job(model, *files, options, output_format, precision)
+    job = Job(model, *files, options, output_format, precision, input_format)
     if shard is not None:
         _translate_shard(translator, job, Shard.parse(shard), quiet)
         return
@@ -182,6 +225,8 @@ def _translate_lines(
     output_format: OutputFormat,
     summary: TranslationSummary,
     quiet: bool,
+    input_format: InputFormat,
+    common: "Request",
 ) -> None:
     """Translate lines as they arrive."""
     from seq2seq.inference.translator import CHUNK_SENTENCES
@@ -201,6 +246,8 @@ def _translate_lines(
                 on_warning=warn,
                 on_progress=lambda count, before=done: advance(before + count),  # type: ignore[misc]
                 on_translated=summary.add,
+                input_format=input_format,
+                common=common,
             ):
                 written.writelines(f"{row}\n" for row in rows)
             written.flush()

@@ -192,6 +192,12 @@ class SearchOptions(TranslationSearchOptions):
         "Decode with 8-bit integer products on the CPU, which is faster but less exact. Requires a quantized decoder, "
         "made by `seq2seq quantize MODEL`.",
     )
+    glossary: str | None = search_key(
+        None,
+        "Glossary: a TSV or CSV file with a source term and its translation in each row, as of DeepL or OmegaT. Where a "
+        "source text has the term, its translation must have the translation of the term. Variants are separated by |.",
+        unit="file",
+    )
     language_model: str | None = search_key(
         None,
         "Language model for shallow fusion: a directory of a model with the same target tokenizer. The score of a "

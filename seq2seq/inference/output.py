@@ -1,4 +1,4 @@
-"""Output rows of translated lines."""
+"""Output rows of translated lines, which may be requests."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +10,7 @@ from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs TensorFlow
     from seq2seq.config import SearchOptions
+    from seq2seq.inference.requests import Request
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs Tenso
 ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 OutputFormat = Literal["text", "tsv", "jsonl"]
+InputFormat = Literal["text", "jsonl"]
 
 
 def translate_to_rows(
@@ -31,6 +33,8 @@ def translate_to_rows(
     chunk: int | None = None,
     on_progress: ProgressCallback = no_progress,
     on_translated: Callable[[int, "Translation"], None] = lambda number, translation: None,
+    input_format: InputFormat = "text",
+    common: "Request | None" = None,
 ) -> Iterator[list[str]]:
     """Yield the rows of each line, in order; `text` and `jsonl` have one, `tsv` one per translation.
 
@@ -40,28 +44,40 @@ def translate_to_rows(
         options: Search options.
         output_format: Format of a row.
         name: Name of the file in warnings.
-        on_warning: Called with a warning message for each line that is cut off.
+        on_warning: Called with a warning message for each line that is cut off or does not satisfy its request.
         first: Number of the first of `lines` in its file.
         chunk: Number of lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
         on_translated: Called with the number and the translation of each line.
+        input_format: `text`, or `jsonl` for lines that `Request.from_json` reads.
+        common: Prefix, for lines without one of their own, and phrases that all translations must include and exclude.
+
+    Raises:
+        CorpusError: See `Request.from_json`.
     """
+    from seq2seq.inference.requests import Request
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     attention = output_format == "jsonl" and translator.model.uses_attention
-    read, kept = tee(lines)  # holds lines that are read and not yet translated: one chunk
+    requests = (
+        (Request.from_json(line, f"{name}:{number}") if input_format == "jsonl" else Request(line)).with_common(common)
+        for number, line in enumerate(lines, start=first)
+    )
+    read, kept = tee(requests)  # holds lines that are read and not yet translated: one chunk
     translations = translator.translate_stream(
         read, options, chunk=chunk or CHUNK_SENTENCES, attention=attention, on_progress=on_progress
     )
-    for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
+    for number, (translation, request) in enumerate(zip(translations, kept, strict=True), start=first):
         if cut := translation.truncated_tokens:
             limit, verb = translator.source_lines.max_source_tokens(options), "is" if cut == 1 else "are"
             on_warning(
                 f"{name}:{number}: {pluralize(cut, 'token')} beyond the limit of {limit:,} {verb} not translated. "
                 "Raise --max-source-tokens, or use --long-lines split."
             )
+        if translation.unsatisfied:
+            on_warning(f"{name}:{number}: the translation does not satisfy {'; '.join(translation.unsatisfied)}.")
         on_translated(number, translation)
-        yield list(_rows(output_format, number, line, translation, attention))
+        yield list(_rows(output_format, number, request.text, translation, attention))
 
 
 def count_translated(rows: Iterable[bytes], output_format: OutputFormat) -> int:

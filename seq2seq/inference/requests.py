@@ -49,6 +49,19 @@ class Request:
                 raise ArgumentError(f"'{name}': {blank[0]!r} is blank. Leave it out.")
             object.__setattr__(self, name, tuple(phrases))
 
+    def with_common(self, other: "Request | None") -> "Request":
+        """Add the phrases of another request, and its prefix unless this one has one."""
+        if other is None:
+            return self
+        return Request(
+            self.text, self.prefix or other.prefix, (*other.include, *self.include), (*other.exclude, *self.exclude)
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the line must not be divided."""
+        return bool(self.prefix or self.include)
+
     @classmethod
     @check_arguments()
     def from_json(cls, line: str, place: str) -> "Request":
@@ -105,7 +118,7 @@ class Demand(NamedTuple):
         return (find_phrase(translation, self.variants) is not None) == (self.kind == "include")
 
 
-def demands_of(request: Request, source: str, glossary: Glossary | None) -> list[Demand]:
+def demands_of(request: Request, source: str = "", glossary: Glossary | None = None) -> list[Demand]:
     """What is asked of the translation of a part of a line.
 
     Args:
@@ -120,6 +133,11 @@ def demands_of(request: Request, source: str, glossary: Glossary | None) -> list
     if prefix := plain_form(request.prefix):
         demands.insert(0, Demand("prefix", (prefix + " " * request.prefix[-1:].isspace(),)))
     return list(dict.fromkeys(demands))
+
+
+def unsatisfied(demands: Sequence[Demand], translation: str) -> tuple[str, ...]:
+    """The demands that a translation does not satisfy, in words."""
+    return tuple(str(demand) for demand in demands if not demand.is_met(translation))
 
 
 class DemandCompiler:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,7 @@ class Translation:
         truncated_tokens: Number of tokens at the ends of long groups that were not read.
         unknown_tokens: Number of source tokens for characters that the model does not know.
         unknown_characters: These characters, each once.
+        unsatisfied: What was asked of the translation and is not so in the best hypothesis, such as `include: Haus`.
         repeats: Whether the best hypothesis repeats itself and the source does not, see `inference.repetition.repeats`.
     """
 
@@ -87,6 +88,7 @@ class Translation:
     truncated_tokens: int = 0
     unknown_tokens: int = 0
     unknown_characters: tuple[str, ...] = ()
+    unsatisfied: tuple[str, ...] = ()
     repeats: bool = False
 
     def __str__(self) -> str:
@@ -167,6 +169,7 @@ class Translation:
             "unknown_tokens": self.unknown_tokens,
             "unknown_characters": list(self.unknown_characters),
             "unattended_share": _number(self.unattended_share),
+            "unsatisfied": list(self.unsatisfied),
             "repeats": self.repeats,
             "translations": hypotheses,
         }
@@ -209,9 +212,10 @@ def make_hypotheses(
     return hypotheses
 
 
-def blank_translation() -> Translation:
+def blank_translation(unsatisfied: tuple[str, ...] = ()) -> Translation:
     """The translation of a sentence without tokens."""
-    return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
+    nothing = Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
+    return Translation([], [nothing], unsatisfied=unsatisfied)
 
 
 def truncation_warning(truncated: int, sentences: int) -> str:
@@ -237,8 +241,13 @@ def join_segments(segments: Sequence[Translation]) -> Translation:
         [_join_hypotheses(rank) for rank in ranks],
         num_segments=len(segments),
         unknown_tokens=sum(part.unknown_tokens for part in segments),
-        unknown_characters=tuple(dict.fromkeys(chain.from_iterable(part.unknown_characters for part in segments))),
+        unknown_characters=_united(part.unknown_characters for part in segments),
+        unsatisfied=_united(part.unsatisfied for part in segments),
     )
+
+
+def _united(values: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(values)))
 
 
 def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:

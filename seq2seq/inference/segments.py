@@ -11,6 +11,7 @@ from seq2seq.text.sentences import split_sentences
 if TYPE_CHECKING:
     from seq2seq.config import SearchOptions
     from seq2seq.data.tokenizer import Tokenizer
+    from seq2seq.inference.requests import Demand
 
 UNKNOWN_MAX_TOKENS = 200  # for a model whose training lines are unknown
 
@@ -93,6 +94,7 @@ class Part(NamedTuple):
         ids: Token ids of the unit, without EOS.
         truncated: Number of tokens after these that are not translated.
         surfaces: Text of each of these tokens, if the group is divided into segments.
+        demands: What is asked of its translation.
     """
 
     line: int
@@ -101,6 +103,11 @@ class Part(NamedTuple):
     ids: list[int]
     truncated: int = 0
     surfaces: Sequence[str] | None = None
+    demands: "Sequence[Demand]" = ()
+
+    def source_text(self) -> str:
+        """Text of the unit."""
+        return self.text if self.surfaces is None else "".join(self.surfaces)
 
 
 def divide_line(
@@ -111,6 +118,7 @@ def divide_line(
     tokenizer: "Tokenizer",
     source_lines: SourceLines,
     options: "SearchOptions",
+    whole: bool = False,
 ) -> Iterator[Part]:
     """Yield the parts of a line, in order; none if it has no tokens.
 
@@ -121,7 +129,12 @@ def divide_line(
         tokenizer: Source tokenizer.
         source_lines: Statistics of the lines that the model was trained on.
         options: Search options.
+        whole: The line is not divided, however long it is.
     """
+    if whole:
+        if ids:
+            yield Part(line, 0, text, ids)
+        return
     longest = source_lines.max_source_tokens(options)
     most = longest - 1  # EOS takes one
     groups = [(text, ids)]

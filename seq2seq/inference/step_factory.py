@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 
 from seq2seq.config import SearchOptions
+from seq2seq.corpora.glossary import Glossary, load_glossary
+from seq2seq.corpora.lines import text_checksum
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.errors import ConfigError
@@ -28,6 +30,7 @@ class StepSourceFactory:
         self.model, self.tokenizers, self.shortlist, self.folder = model, tokenizers, shortlist, folder
         self._lock = threading.Lock()  # guards what is read from disk once
         self._language_models: dict[str, LanguageModel] = {}
+        self._glossaries: dict[str, Glossary] = {}
         self._int8: DecodeStep | None = None
 
     def get(self, options: SearchOptions) -> StepSource:
@@ -37,7 +40,8 @@ class StepSourceFactory:
             ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there
                 is no directory from which to read it; `int8` cannot be used here; or the language model's tokenizer
                 differs from the target tokenizer.
-            CorpusError: An environment variable in the path of the language model is not set.
+            CorpusError: An environment variable in the path of the language model or glossary is not set; or the glossary
+                cannot be read.
             ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of
                 another kind.
             MissingExtraError: A package for `int8` is not installed.
@@ -57,7 +61,22 @@ class StepSourceFactory:
         if options.uses_fusion:
             assert options.language_model is not None
             steps = FusionSteps(steps, self.language_model(options.language_model), options.language_model_weight)
+        self.glossary(options)
         return steps
+
+    def glossary(self, options: SearchOptions) -> Glossary | None:
+        """The glossary of the options, which is read once and kept as long as the translator; None: none.
+
+        Raises:
+            CorpusError: See `load_glossary`.
+        """
+        path = options.glossary
+        if path is None:
+            return None
+        with self._lock:
+            if path not in self._glossaries:
+                self._glossaries[path] = load_glossary(expand_path(path))
+            return self._glossaries[path]
 
     def save(self, folder: Path) -> None:
         """Write the files of the step sources that match the model into another directory of it.
@@ -132,4 +151,6 @@ def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
         assert options.language_model is not None
         files = checksums(find_model(expand_path(options.language_model)))
         found |= {f"language_model/{file}": digest for file, digest in files.items()}
+    if options.glossary is not None:
+        found["glossary"] = text_checksum(expand_path(options.glossary))
     return found

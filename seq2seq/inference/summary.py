@@ -78,6 +78,7 @@ class TranslationSummary:
         divided: Lines of several sentences that were translated in groups.
         low: Lines with low scores.
         unattended: Lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention.
+        unsatisfied: Lines whose translation does not do what was asked, see `Translation.unsatisfied`.
         repeating: Lines whose translation repeats itself, see `Translation.repeats`.
     """
 
@@ -91,6 +92,7 @@ class TranslationSummary:
     divided: FlaggedLines = field(default_factory=FlaggedLines)
     low: FlaggedLines = field(default_factory=FlaggedLines)
     unattended: FlaggedLines = field(default_factory=FlaggedLines)
+    unsatisfied: FlaggedLines = field(default_factory=FlaggedLines)
     repeating: FlaggedLines = field(default_factory=FlaggedLines)
 
     def add(self, number: int, translation: "Translation") -> None:
@@ -102,6 +104,7 @@ class TranslationSummary:
             (self.divided, translation.num_groups > 1),
             (self.low, translation.mean_log_prob < self.low_log_prob),
             (self.unattended, translation.unattended_share > MAX_UNATTENDED_SHARE),
+            (self.unsatisfied, bool(translation.unsatisfied)),
             (self.repeating, translation.repeats),
         ):
             if flagged:
@@ -116,6 +119,7 @@ class TranslationSummary:
         flagged = {
             "with low scores": self.low,
             "with unattended source text": self.unattended,
+            "that do not satisfy their request": self.unsatisfied,
             "with repetition": self.repeating,
         }
         parts = [f"{lines.count:,} {what} ({lines})" for what, lines in flagged.items() if lines.count]

@@ -19,13 +19,15 @@ from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.inference.copies import reduce_with_model
+from seq2seq.inference.automata import Automaton, AutomatonCompiler
 from seq2seq.inference.repetition import repeats
+from seq2seq.inference.requests import MAX_TABLE_ENTRIES, DemandCompiler, Request, demands_of, num_states, stack, unsatisfied
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.segments import Part, SourceLines, divide_line
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
-from seq2seq.inference.step_sources import Batch, StepSource
+from seq2seq.inference.step_sources import AutomataSteps, Batch, StepSource
 from seq2seq.model_directory.model import Origin, load_model, read_origin, saved_model
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.models.base import check_tokenizers
@@ -79,6 +81,7 @@ class Translator:
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
+        self._compiler: DemandCompiler | None = None
         self._origin: Origin | None = None  # where `load` read the model
 
     @classmethod
@@ -163,16 +166,24 @@ class Translator:
         self.step_sources.get(options)
 
     @check_arguments()
-    def divide(self, lines: Sequence[str], options: SearchOptions) -> list[list[Part]]:
-        """The units in which each line is translated; none for a line without tokens."""
-        encoded = self.tokenizers.source.encode_batch(lines)
+    def divide(self, lines: Sequence[str | Request], options: SearchOptions) -> list[list[Part]]:
+        """The units in which each line is translated, with what is asked of each; none for a line without tokens."""
+        requests = [line if isinstance(line, Request) else Request(line) for line in lines]
+        encoded = self.tokenizers.source.encode_batch([request.text for request in requests])
+        glossary = self.step_sources.glossary(options)
         divide = partial(divide_line, tokenizer=self.tokenizers.source, source_lines=self.source_lines, options=options)
-        return [list(divide(*line)) for line in zip(count(), lines, encoded)]
+        return [
+            [
+                part._replace(demands=demands_of(request, part.source_text(), glossary))
+                for part in divide(line, request.text, ids, whole=request.is_whole)
+            ]
+            for line, request, ids in zip(count(), requests, encoded)
+        ]
 
     @check_arguments()
     def translate(
         self,
-        sentences: Iterable[str],
+        sentences: Iterable[str | Request],
         options: SearchOptions | None = None,
         *,
         attention: bool = True,
@@ -188,7 +199,8 @@ class Translator:
         this; length limits apply to each segment.
 
         Args:
-            sentences: Raw texts of one or several sentences each.
+            sentences: Raw texts of one or several sentences each, or requests, which also say what the translation must
+                begin with, contain or avoid. What cannot be done is in `Translation.unsatisfied`.
             options: Search options; by default the translator's.
             attention: Keep attention weights, which take most of the memory.
             on_progress: Called with the number of sentences done so far.
@@ -200,8 +212,8 @@ class Translator:
         options = options or self.options
         steps = self.step_sources.get(options)
         set_tf32(self.model.precision)
-        sentences = list(sentences)
-        lines = self.divide(sentences, options)
+        requests = [line if isinstance(line, Request) else Request(line) for line in sentences]
+        lines = self.divide(requests, options)
         parts = [part for line in lines for part in line]
         found: dict[int, Translation] = {}  # by the place of its part
         waiting, done = [len(line) for line in lines], lines.count([])
@@ -210,7 +222,7 @@ class Translator:
         def fitting(length: int) -> int:
             return min(tokens // (length + 1), hypotheses) // options.num_hypotheses
 
-        for batch in batches_by_length([len(part.ids) for part in parts], fitting):
+        for batch in self._batches(parts, fitting):
             for places, answers in self._memory.run(
                 batch,
                 lambda some: self._search(steps, [parts[place] for place in some], options, attention),
@@ -225,17 +237,17 @@ class Translator:
                 on_progress(done)
         in_order = (found[place] for place in range(len(parts)))
         results = []
-        for sentence, line in zip(sentences, lines, strict=True):
-            result = join_segments(list(islice(in_order, len(line)))) if line else blank_translation()
+        for request, line in zip(requests, lines, strict=True):
+            result = join_segments(list(islice(in_order, len(line)))) if line else blank_translation(unsatisfied(demands_of(request), ""))
             groups, truncated = max((part.group for part in line), default=0) + 1, sum(part.truncated for part in line)
-            looping = repeats(result.text, sentence)
+            looping = repeats(result.text, request.text)
             results.append(replace(result, num_groups=groups, truncated_tokens=truncated, repeats=looping))
         return results
 
     @check_arguments()
     def translate_stream(
         self,
-        sentences: Iterable[str],
+        sentences: Iterable[str | Request],
         options: SearchOptions | None = None,
         *,
         chunk: AtLeastOne = CHUNK_SENTENCES,
@@ -258,6 +270,8 @@ class Translator:
     ) -> list[Translation]:
         source, target = self.tokenizers
         batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
+        if any(automata := [self._automata(part) for part in parts]):
+            steps, batch = AutomataSteps(steps), batch._replace(automata=stack(automata, target.vocabulary_size))
         limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
         result = self.searcher.search(steps, batch, limits, options, keep_weights)
         translations = []
@@ -267,9 +281,37 @@ class Translator:
             unknown = self._unknown_surfaces(part)
             characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))
             translations.append(
-                Translation(tokens, hypotheses, unknown_tokens=len(unknown), unknown_characters=characters)
+                Translation(
+                    tokens,
+                    hypotheses,
+                    unknown_tokens=len(unknown),
+                    unknown_characters=characters,
+                    unsatisfied=unsatisfied(part.demands, hypotheses[0].text),
+                )
             )
         return translations
+
+    def _batches(self, parts: Sequence[Part], size: Callable[[int], int]) -> Iterator[list[int]]:
+        """Batches of parts, by their indices; those of which something is asked have batches of their own."""
+        most_states = MAX_TABLE_ENTRIES // self.tokenizers.target.vocabulary_size
+        for asked in (False, True):
+            lengths = [len(part.ids) if bool(part.demands) == asked else 0 for part in parts]
+            for batch in batches_by_length(lengths, size):
+                states, some = 0, list[int]()
+                for place in batch:
+                    more = num_states(self._automata(parts[place]))
+                    if some and states + more > most_states:
+                        yield some
+                        states, some = 0, []
+                    states, some = states + more, [*some, place]
+                yield some
+
+    def _automata(self, part: Part) -> list[Automaton]:
+        if not part.demands:
+            return []
+        if self._compiler is None:
+            self._compiler = DemandCompiler(AutomatonCompiler(self.tokenizers.target))
+        return self._compiler.automata(part.demands)
 
     def _unknown_surfaces(self, part: Part) -> list[str]:
         """The text of each unknown token."""
