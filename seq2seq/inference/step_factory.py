@@ -38,8 +38,8 @@ class StepSourceFactory:
                 is no directory from which to read it; `int8` cannot be used here; or the language model's tokenizer
                 differs from the target tokenizer.
             CorpusError: An environment variable in the path of the language model is not set.
-            ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of
-                another kind.
+            ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of the
+                wrong kind.
             MissingExtraError: A package for `int8` is not installed.
         """
         asked = options.option_requiring_attention()

@@ -247,5 +247,5 @@ def test_nothing_left_to_train_on_says_what_was_dropped(tmp_path):
     write_corpus(tmp_path, train=30)
     config = toy_config(tmp_path, data={"filters": {"max_tokens": 2}, **{
         name: {"tsv": str(tmp_path / f"{name}.tsv")} for name in ("train", "valid")}})  # fmt: skip
-    with pytest.raises(TrainingError, match=r"no train pairs are left of 30 read; dropped: 30 over 2 tokens"):
+    with pytest.raises(TrainingError, match=r"no train pairs are left \(read: 30; dropped: 30 over 2 tokens"):
         train(config, tmp_path / "run")
