@@ -16,13 +16,14 @@ from rich.console import Console
 from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory.directory import read_history, read_metadata
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.locks import pid_file
 from seq2seq.training import StopReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST, LOCK_FILE, lock_run
 from seq2seq.training.run_state import plan_epoch
+from tests.documents import documented_fields
 from tests.random_state import random_state_untouched
 from tests.runs import InterruptAfter
 from tests.toy import GATHERING, toy_config, write_corpus
@@ -59,6 +60,9 @@ def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
     assert entries[1]["valid_perplexity"] == pytest.approx(np.exp(entries[1]["valid_loss"]))
     assert all(entry["bleu"] is not None for entry in entries)
     assert report.best == min(entry["valid_loss"] for entry in entries)
+    page = "docs/files-and-formats.md"
+    assert documented_fields(page, "### `history.jsonl`") == list(entries[0])
+    assert set(documented_fields(page, "### `metadata.json`")) == set(read_metadata(tmp_path))
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "config.yaml", "joint.spm", "model.safetensors", "metadata.json", "history.jsonl", "checkpoints", "encoded",
