@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE :=
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
 
-pretrained: $(VENV)/installed  ## train the model that ships with the package again; another machine may train another model
+pretrained: $(VENV)/installed  ## train the model that ships with the package again; another machine may train a different model
 	rm -rf $(PRETRAINED_BUILD)
 	$(BIN)/seq2seq quickstart --output $(PRETRAINED_BUILD)/run
 	$(BIN)/seq2seq export $(PRETRAINED_BUILD)/run $(PRETRAINED_BUILD)/float16 --dtype float16
@@ -64,7 +64,7 @@ docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema
 site: $(VENV)/installed-dev  ## build the documentation site into site/, without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lock: $(VENV)/ready  ## resolve both constraints files anew, for every supported Python; UPGRADE= keeps the versions
+lock: $(VENV)/ready  ## resolve both constraints files again, for every supported Python; UPGRADE= keeps the versions
 	$(COMPILE) $(DEV) $(UPGRADE) --output-file constraints.txt
 	cp constraints.txt constraints-apache-beam.txt  # the versions to keep where Apache Beam allows them
 	$(COMPILE) pyproject.toml --extra apache-beam --group test --output-file constraints-apache-beam.txt

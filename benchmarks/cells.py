@@ -1,4 +1,4 @@
-"""Cost of each cell: parameters, operations per step, and training speed of a layer, with all cells measured in turns.
+"""Cost of each cell: parameters, operations per step, and training speed of a layer, with all cells taking turns.
 
 python benchmarks/cells.py [--units 256] [--rounds 5] [--json FILE]
 

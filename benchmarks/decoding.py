@@ -2,7 +2,7 @@
 
 python benchmarks/decoding.py MODEL --source FILE [--reference FILE] [--rounds 3] [--json FILE]
 
-Greedy search, beam 5 and beam 12 are measured in turns. "first" is the first call after loading, including tracing.
+Greedy search, beam 5 and beam 12 are measured taking turns. "first" is the first call after loading, including tracing.
 Then some sentences are translated alone and compared with their translation in a batch: tokens, and score per token. If
 the model directory has a shortlist (`seq2seq shortlist MODEL`), the last table compares its speed with that without any
 output layer (16 tokens are ranked); there, every hypothesis is as long as its source, so that all take the same number

@@ -1,4 +1,5 @@
-"""Shared parts of the benchmarks: model sizes, batches of real lengths, sgemm, measurements in turns, tables, JSON."""
+"""Shared parts of the benchmarks: model sizes, batches of real lengths, sgemm, alternating measurements, tables,
+JSON."""
 
 import json
 import os

@@ -2,7 +2,7 @@
 
 python benchmarks/startup.py MODEL [--rounds 5] [--json FILE]
 
-Each command is a process of its own; they run in turns, and the median of the rounds is shown.
+Each command is a process of its own; they take turns, and the median of the rounds is shown.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 python benchmarks/training.py [--size small medium gnmt] [--against keras torch] [--rounds 3] [--json FILE]
 
 All train the same model, from the same weights (their losses are compared first), on the same batches, with Adam and
-gradient clipping. They run in turns, and the median of the rounds is shown. "percent of sgemm" is the speed of the
+gradient clipping. They take turns, and the median of the rounds is shown. "percent of sgemm" is the speed of the
 matrix products at real tokens (backward = twice forward), relative to that of a 2048^3 float32 product in TensorFlow,
 timed in each round. PyTorch is optional: pip install torch==2.13.0
 """

@@ -17,7 +17,7 @@ class ArgumentError(Seq2SeqError, TypeError, ValueError):
 
 
 class ConfigError(Seq2SeqError, ValueError):
-    """A recipe, a section of it or an override is wrong."""
+    """A recipe, a section of it or an override is invalid."""
 
 
 class MissingExtraError(Seq2SeqError, ImportError):
@@ -33,7 +33,7 @@ class TokenizerError(Seq2SeqError):
 
 
 class ModelDirectoryError(Seq2SeqError):
-    """A model directory is incomplete, damaged or of another version."""
+    """A model directory is incomplete, damaged or of a later format version."""
 
 
 class StorageError(Seq2SeqError):

@@ -90,6 +90,19 @@ def read_blocks(name: str) -> list[Block]:
     return found
 
 
+def table(name: str, heading: str, header: str) -> list[list[str]]:
+    """Cells of the rows of a document's table: the first one after `heading` whose first column is called `header`."""
+    text = f"\n{read_document(name)}"
+    text = text[text.index(f"\n{heading}\n") :]
+    rows = text[text.index(f"\n| {header} |") :].strip().split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+def documented_fields(name: str, heading: str, header: str = "field") -> list[str]:
+    """Names in the first column of such a table."""
+    return [span for row in table(name, heading, header) for span in re.findall(r"`([^`]+)`", row[0])]
+
+
 def commands(block: Block) -> list[Command]:
     """Commands of a shell block; none of a script, which is for another program to run."""
     if block.kind not in SHELLS or block.text.startswith("#!"):

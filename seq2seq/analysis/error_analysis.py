@@ -208,7 +208,7 @@ def quality_by_length(
         low, high    95% interval of the score over resampled sentences; NaN without `bootstrap`
 
     Raises:
-        EvaluationError: There are no pairs, a system has another number of translations, edges are not in ascending
+        EvaluationError: There are no pairs, a system has a different number of translations, edges are not in ascending
             order, or a metric is unknown.
 
     Source:

@@ -65,7 +65,7 @@ def unroll(
         truncate_every: Returns whether gradients are cut between step t, counted from 0, and the step before it.
 
     Raises:
-        ValueError: The inputs have another rank or width, or no step; or the number of initial states is wrong.
+        ValueError: The inputs have the wrong rank or width, or no steps; or the number of initial states is wrong.
     """
     dtype = cell.compute_dtype
     inputs = tf.cast(tf.convert_to_tensor(inputs), dtype)

@@ -25,11 +25,11 @@ class ProbeResult(NamedTuple):
     Attributes:
         samples: Number of rows N.
         groups: Number of groups.
-        accuracy: Accuracy on rows of groups that it was not trained on.
+        accuracy: Accuracy on rows of held-out groups.
         low: Lower end of the 95% interval of `accuracy`, over groups.
         high: Upper end of this interval.
         majority_baseline: Accuracy of always predicting the most frequent label.
-        seen_group_accuracy: Accuracy on rows that it was not trained on, of groups that it was trained on.
+        seen_group_accuracy: Accuracy on held-out rows of groups that occur in training.
         control_accuracy: The same for labels drawn at random for each type.
         selectivity: seen_group_accuracy - control_accuracy, the part that is not memory of the type.
     """

@@ -184,7 +184,8 @@ def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str
         counts: See `accuracy_by_frequency`.
 
     Returns:
-        One row per word that they match differently, by the gain of the second system, largest first. Columns are:
+        One row per word with different numbers of matches, by the gain of the second system, largest first. Columns
+        are:
 
         word, frequency  the word, and its frequency in the training text
         reference        number of occurrences in the references

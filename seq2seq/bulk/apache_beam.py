@@ -60,8 +60,8 @@ def translate_on_apache_beam(
 
     Raises:
         MissingExtraError: The extra `apache-beam` is not installed.
-        BulkError: Another process is writing this output; the files beside it are of another job; the engine failed; or
-            a chunk was not translated in the end.
+        BulkError: Another process is writing this output; the files beside it belong to another job; the engine failed;
+            or a chunk was not translated in the end.
     """
     with require_extra("apache-beam", needed_by="--engine apache-beam"):
         import apache_beam as beam

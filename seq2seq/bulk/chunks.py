@@ -101,7 +101,7 @@ class Chunks:
         """Resume the job from existing files, or begin it; returns whether the output is complete.
 
         Raises:
-            BulkError: The files are of another job, or damaged, or the output has changed since.
+            BulkError: The files belong to another job or are damaged, or the output has changed since.
         """
         output, remedy = self.job.output, f"Give another --output, or delete {self.record_path.name} to start over."
         try:

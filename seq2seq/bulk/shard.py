@@ -18,7 +18,7 @@ class Shard:
         """Read `I/N`.
 
         Raises:
-            BulkError: The text has another form, or I is not between 1 and N.
+            BulkError: The text has a different form, or I is not between 1 and N.
         """
         match = re.fullmatch(r"([0-9]{1,5})/([0-9]{1,5})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):

@@ -53,7 +53,7 @@ def translate_shard(
 
     Raises:
         BulkError: The translator's precision is not the job's; another process is translating this shard; or the files
-            beside the output are of another job, or damaged.
+            beside the output belong to another job or are damaged.
         CorpusError: The input cannot be read, or becomes shorter meanwhile.
     """
     if translator.model.precision != job.precision:

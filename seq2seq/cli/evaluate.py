@@ -69,7 +69,7 @@ def evaluate(
         BleuTokenizer | None,
         typer.Option(
             metavar="NAME",
-            help=f"Tokenizer for BLEU: {', '.join(BLEU_TOKENIZERS)}. Default: by the language of the references.",
+            help=f"Tokenizer for BLEU: {', '.join(BLEU_TOKENIZERS)}. Default: the one for the references' language.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

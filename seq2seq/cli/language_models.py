@@ -47,7 +47,7 @@ def generate(
             "-o",
             parser=output_place,
             metavar="FILE",
-            help="File for the texts, one per line; - and the default are stdout.",
+            help="File for the texts, one per line; default: stdout (-).",
         ),
     ] = None,
     *,
@@ -57,7 +57,7 @@ def generate(
 
     Texts are sampled, or found by beam search if --beam-size is given. --n-best sets their number, 1 by default.
     --min-length and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe
-    sets another.
+    sets it.
 
     Other search options default to the values in the recipe.
     """
@@ -101,7 +101,7 @@ def perplexity(
             "-i",
             parser=input_place,
             metavar="FILE",
-            help="Text, one sentence per line, compressed or not; - and the default are stdin.",
+            help="Text, one sentence per line, compressed or not; default: stdin (-).",
         ),
     ] = None,
     precision: OwnPrecision = "float32",

@@ -29,7 +29,7 @@ Input = Annotated[
         "-i",
         parser=input_place,
         metavar="FILE",
-        help="Text to convert, line by line, compressed or not; - and the default are stdin.",
+        help="Text to convert, line by line, compressed or not; default: stdin (-).",
     ),
 ]
 Output = Annotated[
@@ -39,7 +39,7 @@ Output = Annotated[
         "-o",
         parser=output_place,
         metavar="FILE",
-        help="File for the result; - and the default are stdout.",
+        help="File for the result; default: stdout (-).",
     ),
 ]
 Ids = Annotated[bool, typer.Option("--ids", help="Use token ids instead of pieces.")]

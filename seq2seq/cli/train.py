@@ -27,7 +27,7 @@ def train(
         ),
     ],
     minutes: Annotated[
-        float | None, typer.Option(help="Planned duration. Default: by the amount of text, or from the recipe.")
+        float | None, typer.Option(help="Planned duration. Default: chosen by the amount of text, or from the recipe.")
     ] = None,
     languages: Annotated[
         str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de. Default: detected.")

@@ -61,7 +61,7 @@ def translate(
             "-i",
             parser=input_place,
             metavar="FILE",
-            help="Text, one or more sentences per line, compressed or not; - and the default are stdin.",
+            help="Text, one or more sentences per line, compressed or not; default: stdin (-).",
         ),
     ] = None,
     output_file: Annotated[
@@ -71,7 +71,7 @@ def translate(
             "-o",
             parser=output_place,
             metavar="FILE",
-            help="File for the translations, replaced if it exists; - and the default are stdout.",
+            help="File for the translations, replaced if it exists; default: stdout (-).",
         ),
     ] = None,
     input_format: Annotated[

@@ -15,7 +15,7 @@ CORPUS_KINDS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook":
 # Keys that only some kinds of corpus have, by the key that identifies the kind.
 TABLE_KEYS = ("columns", "header", "delimiter", "quoted", "score_column", "min_score")
 KIND_KEYS = {"tsv": TABLE_KEYS, "phrasebook": ("pairs", "lexicon", "seed")}
-# What to do instead if the corpus is of another kind.
+# What to do instead if the corpus is of a different kind.
 KIND_REMEDIES = {
     **dict.fromkeys(TABLE_KEYS, "leave it out, or give one file of columns as 'tsv'"),
     "header": "leave it out, and remove the header line from the file",
@@ -227,7 +227,7 @@ class ValidConfig(CorpusConfig):
         corpus = [name for name in given if name not in amounts]
         if amounts and not corpus:
             if len(amounts) > 1:
-                raise ValueError("give 'fraction' or 'pairs' to hold out of 'data.train', not both")
+                raise ValueError("give 'fraction' or 'pairs' to hold out from 'data.train', not both")
             return
         if "fraction" in amounts or (amounts and self.phrasebook is None):
             raise ValueError(
@@ -235,7 +235,7 @@ class ValidConfig(CorpusConfig):
                 "them"
             )
         if not given:
-            raise ValueError("name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'")
+            raise ValueError("name a corpus, or give 'fraction' or 'pairs' to hold out from 'data.train'")
         super()._check_one_kind()
 
     def name(self, sides: Collection[str] = SIDES) -> str:
@@ -244,4 +244,4 @@ class ValidConfig(CorpusConfig):
         amount = f"{100 * (self.fraction or 0):g}%"
         if self.pairs is not None:
             amount = pluralize(self.pairs, "pair" if "source" in sides else "sentence")
-        return f"{amount} held out of data.train"
+        return f"{amount} held out from data.train"

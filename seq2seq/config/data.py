@@ -91,7 +91,7 @@ class TokenizerPart(NamedTuple):
 
 
 class TargetTokenizerConfig(Section):
-    """A SentencePiece model, trained from the training corpus or given as a file."""
+    """A SentencePiece model, trained on the training corpus or given as a file."""
 
     model_type: Literal["unigram", "bpe", "char"] = field(
         "unigram",
@@ -148,7 +148,7 @@ class TargetTokenizerConfig(Section):
 
 
 class TokenizerConfig(TargetTokenizerConfig):
-    """SentencePiece models, trained from the training corpus or given as files."""
+    """SentencePiece models, trained on the training corpus or given as files."""
 
     joint: bool = field(False, "Share one model and vocabulary between both languages.")
     source_model: str | None = field(

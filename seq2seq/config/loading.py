@@ -27,9 +27,8 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
         path: A YAML file, or the bare name of a recipe that ships with the package. Types are those of YAML 1.2;
             where text is expected, `no`, `007` and `2024-01-01` are text, with and without quotes.
         overrides: `section.key=value` strings; the value is YAML. A number is an index into a list, counted from 0:
-            `data.train.mixture.0.weight=2`. A corpus of another kind than the recipe's, e.g. `data.train.tsv=FILE`,
-            replaces the recipe's. Or a dict such as `{"training.epochs": 5}`, whose values may also be paths and
-            sections.
+            `data.train.mixture.0.weight=2`. A corpus of a different kind, e.g. `data.train.tsv=FILE`, replaces the
+            recipe's. Or a dict such as `{"training.epochs": 5}`, whose values may also be paths and sections.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
@@ -191,7 +190,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _drop_other_kinds(values: dict[str, Any], override: _Override) -> None:
-    """Remove the recipe's corpus if an override such as `data.train.tsv=FILE` gives one of another kind.
+    """Remove the recipe's corpus if an override such as `data.train.tsv=FILE` gives one of a different kind.
 
     This happens for all overrides before any is applied, so two overrides of different kinds are both kept, which is
     an error.

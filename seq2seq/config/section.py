@@ -97,7 +97,7 @@ def field(default: Any, description: str, *, unit: str = "", paper: str = "", pa
 
 
 def inherit_field(section: type[Section], name: str, default: Any) -> Any:
-    """Copy a key from the section that is extended, with another default."""
+    """Copy a key from the section that is extended, with a different default."""
     field = copy(section.model_fields[name])
     field.default = default
     return field

@@ -154,7 +154,7 @@ class TrainingConfig(Section):
         "Planned duration of training and validation, not counting reading corpora and compiling. If `updates` is "
         "null, the speed is measured before the first update and determines `updates`, `validation.interval_updates` "
         "and `schedule.warmup_updates`. These are written to the recipe in the model directory, and the run follows "
-        "them, not the clock. `epochs` remains an upper bound. If `updates` is given, `updates` takes precedence.",
+        "them, not the clock. `epochs` remains an upper bound. If `updates` is given, it takes precedence.",
         unit="minutes",
         gt=0.0,
     )

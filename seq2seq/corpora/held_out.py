@@ -110,7 +110,7 @@ def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corp
 
 
 def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[str] = SIDES) -> Corpus:
-    """Open the validation corpus: a separate one, or the pairs that `open_train` held out of `train`.
+    """Open the validation corpus: a separate one, or the pairs that `open_train` held out from `train`.
 
     Raises:
         CorpusError: See `open_corpus`; or no pairs are held out.

@@ -1,4 +1,4 @@
-"""Sentence pairs from Python objects of several forms, and a TSV file to store them."""
+"""Sentence pairs from Python objects in several formats, and a TSV file to store them."""
 
 import math
 import re
@@ -52,7 +52,7 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None, name: 
         name: Name of the argument, for errors.
 
     Raises:
-        CorpusError: `pairs` has another form or no pairs, or a sentence is not a string.
+        CorpusError: `pairs` has an unsupported format or no pairs, or a sentence is not a string.
     """
     if isinstance(pairs, Mapping):
         return _from_columns(pairs, list(pairs), columns, name)

@@ -1,4 +1,4 @@
-"""The layout of a table that a recipe describes, and explanations for files that have another one."""
+"""The layout of a table that a recipe describes, and explanations for files that have a different one."""
 
 import math
 from collections import Counter
@@ -132,7 +132,7 @@ def explain_width(path: Path, spec: TextConfig, number: int, cells: Sequence[str
 
 
 def _explain_form(path: Path, spec: TextConfig, number: int, cells: Sequence[str]) -> str | None:
-    """Explanation for a file of another form than the recipe says; None for other files."""
+    """Explanation for a file whose form differs from the recipe's; None for other files."""
     lines: list[str] = []
     with suppress(CorpusError):
         lines = sample_lines(path)

@@ -50,12 +50,12 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
     filters judge only the target. If there is a `target` without a `source`, all sources are "".
 
     Raises:
-        CorpusError: A file is missing, or an environment variable in its path is not set; or `spec` is held out of
+        CorpusError: A file is missing, or an environment variable in its path is not set; or `spec` is held out from
             another corpus, see `held_out.open_valid`. While reading: the file is not text, has invalid UTF-8, or a
             wrong number of lines or columns; the message names file and line.
     """
     if isinstance(spec, ValidConfig) and spec.held_out:
-        raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")
+        raise CorpusError("data.valid is held out from data.train: open both with open_train and open_valid.")
     if isinstance(spec, CorpusConfig) and spec.mixture is not None:
         return Mixture([open_corpus(part, sides) for part in spec.mixture])
     corpus: Corpus

@@ -302,7 +302,7 @@ def _detect_in_two_files(source: str, target: str, languages: tuple[str, str] | 
         if sum("\t" in line for line in lines) > len(lines) / 2:
             raise CorpusError(
                 f"{name}: expected one sentence per line, as in one of two files, found tab-separated columns. Give "
-                "only this file: validation pairs are held out of it."
+                "only this file: validation pairs are held out from it."
             )
     if resolve_file(source).samefile(resolve_file(target)):
         raise CorpusError(f"{source} and {target}: expected two files, source and target, found the same one twice.")

@@ -70,7 +70,7 @@ class EncodedMixture(EncodedPairs):
         """Indices of the sentences of an epoch, in arbitrary order, (len(self),) int64; None if each occurs once.
 
         A pure function of its arguments. Beyond whole passes over a part, its sentences are sampled without
-        replacement, anew in every epoch.
+        replacement, with a new sample in every epoch.
         """
         if np.array_equal(self.counts, self.sizes):
             return None

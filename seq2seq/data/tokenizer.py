@@ -23,7 +23,7 @@ from seq2seq.text.cleaning import clean
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 MAX_SIZE = 100_000  # number of pieces that no text of `MAX_PROBED_CHARACTERS` has
-MAX_PROBED_CHARACTERS = 300_000  # characters of a text whose largest vocabulary is found by further trainings
+MAX_PROBED_CHARACTERS = 300_000  # characters of a text whose largest vocabulary is found by training more models
 MAX_CHARACTERS = 2**21  # more than all distinct characters
 # Settings of the number of pieces: in a recipe and on the command line.
 SIZE_KEYS = "tokenizer.vocabulary_size", "--vocabulary-size"
@@ -93,7 +93,8 @@ class Tokenizer:
                 sample is used, the same one each time.
             config: Kind, size and options of the model. A size that the text does not allow is an error if
                 `exact_size`; otherwise the nearest possible size is used.
-            on_warning: Function called with a message if another size is used; by default it issues a `UserWarning`.
+            on_warning: Function called with a message if a different size is used; by default it issues a
+                `UserWarning`.
 
         Raises:
             TokenizerError: There is no text; the text does not allow a vocabulary of exactly this size (the message
@@ -309,8 +310,8 @@ def _explain_sizes(text: Sequence[str], config: TargetTokenizerConfig, least: in
 def _sample(sentences: Iterable[str]) -> list[str]:
     """All sentences in their order, or a uniform sample of them with at most `MAX_TRAINING_CHARACTERS` characters.
 
-    Each sentence gets a random number, and those with the smallest numbers stay. SentencePiece could sample, too, but
-    draws another sample in every process.
+    Each sentence gets a random number, and those with the smallest numbers are kept. SentencePiece could sample, too,
+    but draws a different sample in every process.
     """
     random, characters = Random(0), 0
     kept: list[tuple[float, int, str]] = []

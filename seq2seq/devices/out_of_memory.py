@@ -12,12 +12,12 @@ from seq2seq.errors import OutOfMemoryError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Texts of errors of several types that mean lack of memory; the last one means that a copy did not fit on the GPU.
+# Texts of errors of several types that mean out of memory; the last one means that a copy did not fit on the GPU.
 MEMORY_TEXT = re.compile(
     r"(?i)oom when allocating|out of memory|failed to allocate|cuda_error_out_of_memory"
     r"|(cudnn|cublas)_status_alloc_failed|dst tensor is not initialized"
 )
-# Texts that usually mean lack of memory: cuDNN's recurrent layers allocate within one call and report every failure in
+# Texts that usually mean out of memory: cuDNN's recurrent layers allocate within one call and report every failure in
 # the same way, and the handles of cuDNN and cuBLAS are created at the first operation that needs them.
 LIKELY_MEMORY_TEXT = re.compile(
     r"(?i)dornn|(cudnn|cublas)_status_(not_initialized|execution_failed)|cudnn_status_internal_error"
@@ -28,7 +28,7 @@ MAX_ERROR_CHARACTERS = 200
 
 
 def describe_out_of_memory(error: BaseException) -> str | None:
-    """Describe an error that is, or very likely is, caused by lack of memory.
+    """Describe an error that is, or very likely is, caused by running out of memory.
 
     Returns:
         The beginning of a sentence: `out of memory`, or `probably out of memory (...)` with the line of TensorFlow's

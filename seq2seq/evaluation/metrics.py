@@ -132,7 +132,7 @@ def score_texts(
 
     Args:
         hypotheses: Detokenized translations.
-        references: One human translation each; or several lists of them, each as long as the hypotheses.
+        references: One human translation per hypothesis; or several lists of these, each as long as the hypotheses.
         bootstrap: Also resample 1,000 times for an interval.
         language: Language of the references, by code or name, e.g. `zh`, `zh-Hans`, `jpn` or `Thai`. It selects BLEU's
             tokenizer: `zh`, `ja-mecab` or `ko-mecab` for Chinese, Japanese and Korean, `char` for Thai, Lao, Khmer,

@@ -60,7 +60,7 @@ def text_warnings(
         texts: Hypotheses or references.
         what: Name of the texts.
         tokenizer: BLEU's tokenizer, if it was chosen: `none` is for tokenized text.
-        in_training: Whether they are scored in training, which has other options than evaluation.
+        in_training: Whether they are scored in training, whose options differ from those of evaluation.
     """
     lines = [line for line in texts if line.strip()]
     found = []

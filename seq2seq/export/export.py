@@ -98,7 +98,7 @@ def export_model(
     while read_metadata(model) != contents.metadata:  # a run has just written another state
         contents = read_contents(model)
     for path in _named_files(contents.tokenizers):
-        on_warning(f"a tokenizer of {model}, made elsewhere, contains the path of a file, which the copy keeps: {path}")
+        on_warning(f"a tokenizer of {model}, trained elsewhere, contains a file path, which the copy keeps: {path}")
     config = without_folders(contents.config)
     search = contents.config.search
     if isinstance(search, SearchOptions) and search.language_model is not None:
@@ -132,7 +132,7 @@ def _write_directory(export: Export, output: Path) -> None:
         others = [] if export.model_only else copy_derived_files(export.model, partial)
         needed = [file for file in files_of_search(export.contents.config.search) if not (partial / file).exists()]
         for file in (*others, *needed):
-            what = "was made from other files than those now in the model" if file in others else "is not in the copy"
+            what = "was made from files other than those now in the model" if file in others else "is not in the copy"
             needs = ", but the recipe's search needs it" if file in needed else ""
             other = "" if file in needed else ", or leave it out with --model-only"
             raise ModelDirectoryError(

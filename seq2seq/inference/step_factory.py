@@ -40,10 +40,10 @@ class StepSourceFactory:
             ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there
                 is no directory from which to read it; `int8` cannot be used here; or the language model's tokenizer
                 differs from the target tokenizer.
-            CorpusError: An environment variable in the path of the language model or glossary is not set; or the glossary
-                cannot be read.
-            ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of
-                another kind.
+            CorpusError: An environment variable in the path of the language model or glossary is not set; or the
+                glossary cannot be read.
+            ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of the
+                wrong kind.
             MissingExtraError: A package for `int8` is not installed.
         """
         asked = options.option_requiring_attention()

@@ -114,7 +114,7 @@ class TextGenerator:
             `UserWarning`.
 
     Raises:
-        ArgumentError: The tokenizer has another vocabulary size than the model.
+        ArgumentError: The tokenizer's vocabulary size differs from the model's.
     """
 
     @check_arguments()

@@ -57,7 +57,7 @@ class Translator:
             `UserWarning`.
 
     Raises:
-        ArgumentError: A tokenizer has another vocabulary size than the model.
+        ArgumentError: A tokenizer's vocabulary size differs from the model's.
     """
 
     @check_arguments()

@@ -67,7 +67,7 @@ class Bridge(ConfigurableLayer):
         ]
 
     def build(self, memory_size: int, final_size: int) -> None:
-        """Make all weights, for a memory of width `memory_size` and last hidden states of `final_size` in total."""
+        """Create all weights, for a memory of width `memory_size` and last hidden states of `final_size` in total."""
         size = final_size if self.kind == "dense" else memory_size
         if self.context_layer is not None:
             self.context_layer.build((None, size))

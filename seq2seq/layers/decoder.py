@@ -68,7 +68,7 @@ class Decoder(ConfigurableLayer):
         self.attention_dropout = attention_dropout
 
     def build(self, embedding_size: int, memory_size: int, final_size: int) -> None:
-        """Make all weights.
+        """Create all weights.
 
         Args:
             embedding_size: E.
@@ -83,7 +83,7 @@ class Decoder(ConfigurableLayer):
         self.built = True
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
-        """Make the weights of the recurrences and the readout."""
+        """Create the weights of the recurrences and the readout."""
         raise NotImplementedError
 
     def start(

@@ -148,8 +148,8 @@ class ResidualConnection(ConfigurableLayer):
         highway   g * outputs + (1 - g) * inputs,  g = sigmoid(W inputs + b), b starting at -1
 
     Args:
-        residual: True, `highway`, or False for the outputs alone, as in the bottom layer, whose inputs may have another
-            width.
+        residual: True, `highway`, or False for the outputs alone, as in the bottom layer, whose inputs may have a
+            different width.
         layer_norm: Normalise the result.
         initializers: Source of the initial weights.
 

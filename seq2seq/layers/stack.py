@@ -93,7 +93,7 @@ class RecurrentLayers(ConfigurableLayer):
         self.recurrent_dropouts = [[state_dropout(i, j) for j in range(count)] for i, count in enumerate(counts)]
 
     def make_cell(self, depth: int, units: int, *, below: bool = False, name: str = "cell") -> keras.layers.Layer:
-        """A cell of the layers' kind."""
+        """A new cell of the type of these layers."""
         shared: dict[str, Any] = {"initializers": self.initializers, "dtype": self.dtype_policy, "name": name}
         return make_cell(self.cell, units, depth, below=below, **shared)
 
@@ -134,7 +134,7 @@ class RecurrentStack(RecurrentLayers):
         return [recurrence.cell for (recurrence,) in self.recurrences]
 
     def build_layers(self, bottom: int, above: int) -> None:
-        """Make the recurrences' weights for inputs of width `bottom` in the bottom layer and `above` in the others.
+        """Create the recurrences' weights for inputs of width `bottom` in the bottom layer and `above` in the others.
 
         The paths of the weights begin with the name of the layer that calls this.
         """
@@ -142,7 +142,7 @@ class RecurrentStack(RecurrentLayers):
             recurrence.build((None, None, above if i else bottom))
 
     def build_connections(self) -> None:
-        """Make the connections' weights, after all other weights of the decoder."""
+        """Create the connections' weights, after all other weights of the decoder."""
         for (connection,) in self.connections:
             connection.build((None, None, self.units))
         self.built = True

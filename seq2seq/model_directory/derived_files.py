@@ -69,7 +69,7 @@ def copy_derived_files(folder: Path, destination: Path) -> list[str]:
     """Copy the derived files of a model directory to another one in which they are missing.
 
     Returns:
-        Names of files that are not copied, since they were made from other files than those in `destination`.
+        Names of files that are not copied, since they were made from files other than those in `destination`.
 
     Raises:
         ModelDirectoryError: A matching file is damaged.

@@ -128,7 +128,7 @@ def save_weights(
         ModelDirectoryError: A weight is too large for `dtype`.
         StorageError: A file cannot be written.
 
-    The file of weights contains their checksum and that of their tokenizers; `metadata.json` contains the checksums of
+    The weights file contains their checksum and that of their tokenizers; `metadata.json` contains the checksums of
     the other files, which do not change during a run. The two files cannot be replaced in one step: if the process is
     killed in between, there are new weights with old metadata, and these must load.
     """
@@ -203,7 +203,7 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
     """Load the recipe of a model, and check that it has the task of `kind`.
 
     Raises:
-        ModelDirectoryError: There is no model, or it has another task.
+        ModelDirectoryError: There is no model, or it has a different task.
     """
     read_metadata(folder)
     config = load_model_config(folder)
@@ -231,7 +231,8 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
     """The weights of a model directory, by the names of `named_weights`; float32 in whatever type they are stored.
 
     Raises:
-        ModelDirectoryError: They are missing, damaged, of a later format version, or of other tokenizers.
+        ModelDirectoryError: They are missing, damaged, of a later format version, or from a model with different
+            tokenizers.
     """
     if os.path.lexists(folder / METADATA):
         read_metadata(folder)
@@ -239,7 +240,7 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
     found = _checksums(folder, TOKENIZER_FILES)
     if about.get("tokenizers", found) != found:
         raise ModelDirectoryError(
-            f"{folder / WEIGHTS_FILE}: weights of a model with other tokenizers than {' and '.join(found)} beside it. "
+            f"{folder / WEIGHTS_FILE}: weights of a model with tokenizers other than {' and '.join(found)} beside it. "
             "Do the files belong together?"
         )
     return {name: _convert(name, array, "float32") for name, array in weights.items()}

@@ -71,7 +71,7 @@ def save_model(
         `directory`.
 
     Raises:
-        ArgumentError: A tokenizer has another vocabulary size than the model; or `search` is for another task.
+        ArgumentError: A tokenizer's vocabulary size differs from the model's; or `search` is for another task.
         ModelDirectoryError: The directory is not empty.
         StorageError: The directory cannot be written.
     """

@@ -114,7 +114,7 @@ class DecoderModel(TrainableModel):
         ]
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights of the embeddings and the output layer; subclasses add their own."""
+        """Create the weights of the embeddings and the output layer; subclasses add their own."""
         for embedding in (self.target_embedding, self.output_embedding):
             if not embedding.built:
                 embedding.build()
@@ -241,7 +241,7 @@ def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:
     """Check that a model and its tokenizers have the same vocabulary sizes.
 
     Raises:
-        ArgumentError: A tokenizer has another vocabulary size than the model.
+        ArgumentError: A tokenizer's vocabulary size differs from the model's.
     """
     sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
     if sizes != model.vocabulary_sizes:

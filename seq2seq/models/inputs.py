@@ -214,7 +214,7 @@ def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
         hint = f". {UNBATCHED}" if isinstance(ids, tf.Tensor) and ids.shape.rank == 1 else ""
         raise ValueError(f"{side}: expected token ids (sentences, tokens) of an integer type, found {found}{hint}")
     if ids.shape.rank is None:  # as from Keras, if the batches differ in rank
-        text = f"{side}: expected token ids (sentences, tokens), found another number of dimensions. {UNBATCHED} Found:"
+        text = f"{side}: expected token ids (sentences, tokens), found a wrong number of dimensions. {UNBATCHED} Found:"
         with tf.control_dependencies([tf.debugging.Assert(tf.rank(ids) == 2, [text, tf.rank(ids)])]):
             ids = tf.identity(ids)
         ids.set_shape([None, None])
@@ -236,7 +236,7 @@ def explained_batches(method: str) -> Iterator[None]:
     """Scope in which a failed assertion of `validate_batch` becomes an error of one line.
 
     Raises:
-        ArgumentError: A batch has wrong ids.
+        ArgumentError: A batch has invalid ids.
     """
     try:
         yield

@@ -67,7 +67,7 @@ class LanguageModel(DecoderModel):
         return super().get_config() | {"vocabulary_size": self.target_embedding.vocabulary_size}
 
     def build(self, input_shape: Any = None) -> None:
-        """Make all weights. The constructor calls this, and later calls have no effect."""
+        """Create all weights. The constructor calls this, and later calls have no effect."""
         if self.built:
             return
         super().build()

@@ -81,7 +81,7 @@ class Seq2Seq(DecoderModel):
         return super().get_config() | {"source_vocabulary_size": source, "target_vocabulary_size": target}
 
     def build(self, input_shape: Any = None) -> None:
-        """Make all weights. The constructor calls this, and later calls have no effect."""
+        """Create all weights. The constructor calls this, and later calls have no effect."""
         if self.built:
             return
         if not self.source_embedding.built:

@@ -107,7 +107,7 @@ class GradientUpdate:
         self.averages = beside("average", tf.convert_to_tensor) if ema_decay is not None else []
 
     def state_variables(self) -> dict[str, tf.Variable]:
-        """All variables by name on which later steps depend, besides weights and optimizer slots."""
+        """Variables on which later steps depend, by name, without weights and optimizer slots."""
         return {v.name.removesuffix(":0"): v for v in [*self._scalars, *self.sums, *self.averages]}
 
     @contextmanager

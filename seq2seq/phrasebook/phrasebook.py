@@ -58,7 +58,7 @@ def assign_split(source: str) -> str:
 def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> str:
     """Return a hash (hexadecimal SHA-256) of the grammar's data and the arguments, which changes with the text.
 
-    Of the code, only `VERSION` counts, so that encoded corpora outlive changes that leave the pairs as they are.
+    Only `VERSION` represents the code, so encoded corpora remain valid after changes that do not affect the pairs.
     """
     asked = f"{VERSION} {split} {DEFAULT_PAIRS[split] if pairs is None else pairs} {seed} {lexicon}"
     digest = hashlib.sha256(asked.encode())

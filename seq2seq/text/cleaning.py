@@ -5,12 +5,12 @@
 - Other control characters, such as NUL, the escape sequences of terminals, and noncharacters are removed.
 - Characters that are invisible by definition (Default_Ignorable_Code_Point), such as the byte order mark, the soft
   hyphen, the zero-width space and direction marks, are removed, with two exceptions:
-- Joiners (ZWJ, ZWNJ, the Mongolian ones) and variation selectors stay after a character, whose look they change:
+- Joiners (ZWJ, ZWNJ, the Mongolian ones) and variation selectors are kept after a character, whose look they change:
   Persian and Indic spelling and emoji need them. After a space or at the beginning they are removed.
-- Tags stay after a black flag, which they turn into the flag of England, Scotland or Wales.
+- Tags are kept after a black flag, which they turn into the flag of England, Scotland or Wales.
 - Half of a surrogate pair becomes U+FFFD, as invalid UTF-8 does.
 
-Characters for private use, and those that are newer than Python's tables, stay, since some font may show them.
+Characters for private use, and those that are newer than Python's tables, are kept, since some font may show them.
 """
 
 import re
@@ -39,7 +39,7 @@ _UNATTACHED_JOINERS = re.compile(f"(?<![^ ])[{_JOINERS}]+")
 def clean(text: str) -> str:
     """Clean text for models, filters and metrics, in Unicode NFC; the docstring of this module has the rules.
 
-    Spaces are neither added nor removed at the ends, and repeated ones stay. Cleaning clean text changes nothing.
+    Spaces are neither added nor removed at the ends, and repeated ones are kept. Cleaning clean text changes nothing.
     """
     if text.isascii() and text.isprintable():
         return text

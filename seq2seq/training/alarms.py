@@ -280,7 +280,7 @@ def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) 
 
 
 def learning_rate_alarm(history: Sequence[Mapping[str, Any]], config: TrainingConfig) -> Alarm | None:
-    """Alarm for signs of a too high learning rate: skipped updates, rollbacks and, after the warmup, rising losses.
+    """Alarm for signs of too high a learning rate: skipped updates, rollbacks and, after the warmup, rising losses.
 
     The gradient norm is not a sign: healthy runs of recurrent networks clip hardly any updates, or most of them.
     """

@@ -164,7 +164,7 @@ def _mean(files: Sequence[Path]) -> dict[str, np.ndarray]:
         if not total:
             total = {name: np.zeros(array.shape, np.float64) for name, array in weights.items()}
         if {name: array.shape for name, array in weights.items()} != {name: sum_.shape for name, sum_ in total.items()}:
-            raise ModelDirectoryError(f"{file}: has other weights than {files[0]}. Are both from the same model?")
+            raise ModelDirectoryError(f"{file}: has different weights from {files[0]}. Are both from the same model?")
         for name, array in weights.items():
             total[name] += array
     return {name: (array / len(files)).astype(np.float32) for name, array in total.items()}

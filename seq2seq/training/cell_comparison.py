@@ -172,7 +172,7 @@ def _run_length(updates: int) -> dict[str, Any]:
 def _with_cell(
     recipe: TranslationConfig, reference: CellName, cell: CellName, vocabulary_sizes: tuple[int, int] | None
 ) -> TranslationConfig:
-    """The recipe with another cell, at the width at which it has as many parameters as with `reference`.
+    """The recipe with a different cell, at the width at which it has as many parameters as with `reference`.
 
     If there are no vocabulary sizes, it is the recipe with `reference`.
     """

@@ -72,7 +72,7 @@ def restore(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: str) 
     """Set the values of `training_state`.
 
     Raises:
-        TrainingError: The checkpoint belongs to another model or optimizer.
+        TrainingError: The checkpoint belongs to a different model or optimizer.
     """
     variables = training_state(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -89,7 +89,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     Returns:
         The recipe, and the keys outside `CHANGEABLE_KEYS` in which it differs from the one that the run was started
         with. If it leaves `batching.max_tokens` open, it gets the value that the run was started with, so that a run
-        resumed on another device keeps its batches; if it leaves `training.updates` to `training.minutes`, see
+        resumed on a different device keeps its batches; if it leaves `training.updates` to `training.minutes`, see
         `with_recorded_plan`.
 
     Raises:
@@ -104,7 +104,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
         raise TrainingError(
-            f"{directory}: has a run of another recipe; changed: {', '.join(changed)}. Give the same recipe, "
+            f"{directory}: has a run with a different recipe; changed: {', '.join(changed)}. Give the same recipe, "
             f"{directory / CONFIG}, to resume it, --allow-changes to continue with this one, or another "
             "--output to start a new run."
         )
@@ -164,7 +164,7 @@ class RunDirectory:
             truncate_kept(self.directory, -1)
 
     def replace_config(self, config: Config) -> None:
-        """Continue with another recipe, and write it."""
+        """Continue with a different recipe, and write it."""
         self.config = config
         if self.replicas.is_chief:
             create_model_directory(self.directory, config, self.data.tokenizers)

@@ -82,7 +82,7 @@ def make_dataset(
         tokenizers = _train_tokenizers(found, tokenizers, filters)
     corpus = _TemporaryCorpus.encode(found, tokenizers, filters)
     if not len(corpus):
-        raise CorpusError(f"no pairs are left of {len(found):,}; dropped: {corpus.report}.")
+        raise CorpusError(f"no pairs are left (given: {len(found):,}; dropped: {corpus.report}).")
     if corpus.report.dropped:
         warnings.warn(
             f"used: {len(corpus):,} of {pluralize(len(found), 'pair')}; dropped: {corpus.report}", stacklevel=3

@@ -36,9 +36,9 @@ class RunRequests(NamedTuple):
     """External requests to a run, which are handled between two batches.
 
     Attributes:
-        interrupt: Request of a signal: save and stop, to be resumed later.
-        end: Request of a callback: end as if all epochs were done.
-        save: Request of the clock: write a checkpoint.
+        interrupt: Request by a signal: save and stop, to be resumed later.
+        end: Request by a callback: end as if all epochs were done.
+        save: Request by the clock: write a checkpoint.
     """
 
     interrupt: bool = False
@@ -183,7 +183,7 @@ class TrainingLoop:
         if number % DISPLAY_INTERVAL == 0:
             self.rate_guard.check()
         self.rate_guard.assign(rate)
-        set_tf32(self.model.precision)  # a callback may have run a model of another precision
+        set_tf32(self.model.precision)  # a callback may have run a model of a different precision
         with explain_out_of_memory(self.data, plan, number, self.replicas.num_replicas):
             logs = self.model.step_function()(*batch)
         self.throughput.tokens += int(plan.target_lengths[plan.batch(number)].sum())

@@ -87,7 +87,8 @@ def train_pairs(
         console, callbacks: See `train`.
 
     Raises:
-        CorpusError: `pairs` has another form, a sentence is not a string, or `languages` are not two ISO 639 codes.
+        CorpusError: `pairs` has an unsupported format, a sentence is not a string, or `languages` are not two ISO 639
+            codes.
         TrainingError: The directory has a run on other pairs; the run was interrupted before its first validation;
             or see `train`.
         ConfigError: See `load_config`.

@@ -210,7 +210,7 @@ def _encode(
     if not len(ids):
         name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
         raise TrainingError(
-            f"no {name} {config.corpus_unit}s are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
+            f"no {name} {config.corpus_unit}s are left (read: {ids.report.read}; dropped: {ids.report or 'none'}). "
             f"Check {what}{hint}."
         )
     return ids

@@ -1,4 +1,4 @@
-"""Divergence and lack of memory: detect them, and say what was found and what to change."""
+"""Divergence and running out of memory: detect them, and say what was found and what to change."""
 
 import math
 from collections import deque
@@ -115,7 +115,7 @@ class DivergenceMonitor:
 
 @contextmanager
 def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
-    """Turn any error about lack of memory at a batch into one that says what to change.
+    """Turn any out-of-memory error of a batch into one that says what to change.
 
     Raises:
         TrainingError: The batch does not fit into memory.

@@ -142,9 +142,10 @@ def train(
     Raises:
         ArgumentError: A callback is one of `RATE_CALLBACKS`.
         ModelDirectoryError: The directory is that of a pretrained model.
-        TrainingError: Another process is training into the directory, it has a run of another recipe, there is nothing
-            to train on, the largest batch does not fit into memory, the run diverged and rolling back did not help,
-            another worker was lost, or a callback set the learning rate; or see `set_up_machine` and `check_workers`.
+        TrainingError: Another process is training into the directory, it has a run with a different recipe, there is
+            nothing to train on, the largest batch does not fit into memory, the run diverged and rolling back did not
+            help, another worker was lost, or a callback set the learning rate; or see `set_up_machine` and
+            `check_workers`.
         ConfigError: See `set_up_machine` and `with_batch_tokens`.
     """
     check_callbacks(callbacks)

@@ -116,7 +116,7 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
     ]
     for what, names in (
         ("not there", sorted(ours.keys() - theirs.keys())),
-        ("of another shape", reshaped),
+        ("of a different shape", reshaped),
         ("left there", sorted(theirs.keys() - ours.keys())),
     ):
         if names:
@@ -205,7 +205,7 @@ def summarize(
 
 
 def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
-    """Run the batches that need most memory once, and undo it, so that lack of memory shows now. Print the peak memory.
+    """Run the batches that need the most memory once, so that a shortage shows now; undo it, and print the peak memory.
 
     Each training batch is followed by an update, whatever `training.accumulation_steps` is: the optimizer needs memory,
     too.

@@ -71,7 +71,7 @@ class Validator:
             return self.model.loss_sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:
-        """Run the batches that need most memory, so that lack of memory shows before training."""
+        """Run the batches that need the most memory, so that a shortage shows before training."""
         for index in self._plan.largest_batches():
             self._of_batch(index)
 
@@ -80,13 +80,13 @@ class Validator:
         return None
 
     def rehearse(self) -> float:
-        """Estimate the seconds that a validation takes, also with an untrained model."""
+        """Estimate the duration of a validation in seconds, even with an untrained model."""
         timer = Timer()
         self.loss()
         return timer.seconds()
 
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
-        """Source, translation and reference of sentences from all over the corpus, and attention weights of the first.
+        """Source, translation and reference of sentences spread over the corpus, and attention weights of the first.
 
         The weights are (T, S), or empty if the model has no attention. Both are empty if nothing is translated.
         """
@@ -140,7 +140,7 @@ class TranslationValidator(Validator):
         return score.score
 
     def rehearse(self) -> float:
-        """Estimate the seconds that a validation takes, also with an untrained model.
+        """Estimate the duration of a validation in seconds, even with an untrained model.
 
         Translations get the length of the references, since an untrained model would not end them.
         """

@@ -382,7 +382,8 @@ def test_challenge_refuses_a_model_of_other_languages(model, tmp_path, capsys):
     shutil.copy(model / "model.safetensors", other)
     shutil.copy(model / "metadata.json", other)
     assert run("challenge", other) == 1
-    assert "by its recipe, this model writes es; the challenge sets are English to German" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "according to its recipe, this model writes es; the challenge sets are English to German" in error
 
 
 @pytest.mark.parametrize(

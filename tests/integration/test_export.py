@@ -181,7 +181,7 @@ def test_held_out_pairs_are_named_for_those_who_do_not_know_the_recipe(model, tm
     values = yaml.safe_load((changed / "config.yaml").read_text())
     values["data"]["valid"] = {"pairs": 19}
     corpus = read_metadata(changed)["corpus"]
-    corpus["valid"] |= {"name": "19 pairs held out of data.train", "kept": 19}
+    corpus["valid"] |= {"name": "19 pairs held out from data.train", "kept": 19}
     forge(
         changed, values, corpus=corpus, scores={"validation": {"epoch": 1, "update": 5, "valid_loss": 1.5, "bleu": 9.0}}
     )
@@ -252,7 +252,7 @@ def test_what_was_made_from_another_model_is_refused_or_left_out(model, tmp_path
     other.model.weights[0].assign_add(np.full(other.model.weights[0].shape, 0.1, np.float32))
     other.save(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "model.safetensors", changed)
-    with pytest.raises(ModelDirectoryError, match=f"{DECODER_FILE}: was made from other files .* seq2seq quantize"):
+    with pytest.raises(ModelDirectoryError, match=f"{DECODER_FILE}: was made from files other .* seq2seq quantize"):
         export_model(changed, tmp_path / "copy")
     export_model(changed, tmp_path / "copy", model_only=True)
     assert {file.name for file in (tmp_path / "copy").iterdir()} == MODEL

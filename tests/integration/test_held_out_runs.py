@@ -64,7 +64,7 @@ def test_what_is_held_out_is_neither_trained_on_nor_in_the_vocabulary(config, tm
     assert facts["read"] + trained["read"] == 300
     assert facts["dropped"]["duplicate"] == len(held_out)
     assert sum(side["dropped"].get("empty side", 0) for side in (facts, trained)) == 100
-    assert facts["name"].endswith("held out of data.train")
+    assert facts["name"].endswith("held out from data.train")
 
 
 def test_encoded_corpora_are_kept_until_the_amount_changes(config, tmp_path):
@@ -99,4 +99,4 @@ def test_a_shortlist_is_learnt_from_what_was_trained_on(config, corpus, monkeypa
     held_out = own(pair.target for pair in prepare_data(config(**data), corpus / "run", Display()).valid_pairs)
     shortlist(corpus / "model")
     assert own(learnt) == {letter(n) for n in range(100)} - held_out
-    assert inspect_model(corpus / "model")["corpus"]["valid"] == {"name": "20% held out of data.train"}
+    assert inspect_model(corpus / "model")["corpus"]["valid"] == {"name": "20% held out from data.train"}

@@ -130,7 +130,7 @@ def test_no_source_is_spoken_of(folder, tmp_path):
 def test_nothing_left_names_sentences(folder, tmp_path, capsys):
     settings = ("--set", "data.filters.max_characters=3", "--output", tmp_path / "m")
     assert run("train", folder / "recipe.yaml", *settings) == 1
-    assert "no train sentences are left of 120 read; dropped: 120 over 3 characters." in capsys.readouterr().err
+    assert "no train sentences are left (read: 120; dropped: 120 over 3 characters)." in capsys.readouterr().err
 
 
 def test_perplexity_with_little_memory_is_the_same_with_one_notice(folder, capsys, monkeypatch):

@@ -185,5 +185,5 @@ def test_a_part_of_which_nothing_is_left_is_named(corpus, tmp_path):
     (tmp_path / "small.tsv").write_text("\tleer\n" * 3, encoding="utf-8")
     for name in ("large", "valid"):
         (tmp_path / f"{name}.tsv").write_text((corpus / f"{name}.tsv").read_text(encoding="utf-8"), encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"no train pairs are left of 3 read; .* Check data.train.mixture.0 and"):
+    with pytest.raises(TrainingError, match=r"no train pairs are left \(read: 3; .* Check data.train.mixture.0 and"):
         train(mixed(tmp_path), tmp_path / "run")

@@ -43,7 +43,7 @@ def planned(capsys, *arguments):
 def test_a_file_of_pairs_becomes_a_model_whose_recipe_runs_again(folder, capsys):
     assert run("train", "pairs.tsv", *SMALL) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for part in ("pairs.tsv: column 1 (English) to column 2 (German)", "held out of data.train", "planned: joint"):
+    for part in ("pairs.tsv: column 1 (English) to column 2 (German)", "held out from data.train", "planned: joint"):
         assert part in said, part
     config = load_model_config(folder / "runs" / "pairs")
     assert config.data.target_language == "de"

@@ -16,13 +16,14 @@ from rich.console import Console
 from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory.directory import read_history, read_metadata
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.locks import pid_file
 from seq2seq.training import StopReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST, LOCK_FILE, lock_run
 from seq2seq.training.run_state import plan_epoch
+from tests.documents import documented_fields
 from tests.random_state import random_state_untouched
 from tests.runs import InterruptAfter
 from tests.toy import GATHERING, toy_config, write_corpus
@@ -59,6 +60,9 @@ def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
     assert entries[1]["valid_perplexity"] == pytest.approx(np.exp(entries[1]["valid_loss"]))
     assert all(entry["bleu"] is not None for entry in entries)
     assert report.best == min(entry["valid_loss"] for entry in entries)
+    page = "docs/files-and-formats.md"
+    assert set(documented_fields(page, "### `history.jsonl`")) == set(entries[0])
+    assert set(documented_fields(page, "### `metadata.json`")) == set(read_metadata(tmp_path))
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "config.yaml", "joint.spm", "model.safetensors", "metadata.json", "history.jsonl", "checkpoints", "encoded",
@@ -247,5 +251,5 @@ def test_nothing_left_to_train_on_says_what_was_dropped(tmp_path):
     write_corpus(tmp_path, train=30)
     config = toy_config(tmp_path, data={"filters": {"max_tokens": 2}, **{
         name: {"tsv": str(tmp_path / f"{name}.tsv")} for name in ("train", "valid")}})  # fmt: skip
-    with pytest.raises(TrainingError, match=r"no train pairs are left of 30 read; dropped: 30 over 2 tokens"):
+    with pytest.raises(TrainingError, match=r"no train pairs are left \(read: 30; dropped: 30 over 2 tokens"):
         train(config, tmp_path / "run")

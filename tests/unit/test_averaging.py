@@ -166,7 +166,7 @@ def test_damaged_and_foreign_files_leave_nothing_behind(make, tmp_path):
         average_checkpoints(folder, tmp_path / "mean", last=2)
     about = {"update": 8, "epoch": 1, "metric": "loss", "value": 3.0, "loss": 3.0, "bleu": None}
     save_arrays(path, {**kept[8], name: np.zeros((2, 3), np.float32)}, about)
-    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: has other weights than .*-00000010"):
+    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: has different weights from .*-00000010"):
         average_checkpoints(folder, tmp_path / "mean", last=2)
     assert not (tmp_path / "mean").exists()
 

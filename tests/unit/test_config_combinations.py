@@ -88,10 +88,10 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
             "data.test: 'header' is for 'tsv', found 'phrasebook': leave it out, and remove the header line from the "
             "file.",
         ),
-        ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
+        ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out from 'data.train'."),
         (
             "data.valid={fraction: 0.1, pairs: 9}",
-            "data.valid: give 'fraction' or 'pairs' to hold out of 'data.train', not both.",
+            "data.valid: give 'fraction' or 'pairs' to hold out from 'data.train', not both.",
         ),
         ("data.valid={tsv: a, pairs: 9}", HELD_OUT.format("pairs", "tsv")),
         ("data.valid={phrasebook: valid, fraction: 0.1}", HELD_OUT.format("fraction", "phrasebook")),

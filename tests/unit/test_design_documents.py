@@ -1,16 +1,24 @@
-"""What the documents on the design name exists: files, tests, keys of recipes, commands and their flags."""
+"""What documents name exists: files, tests, keys of recipes, commands and their flags, fields, messages."""
 
+import ast
+import json
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import numpy as np
 import pytest
 import typer
 
+from seq2seq.analysis.challenge.sets import Accuracy, ChallengeReport
 from seq2seq.cli import app
 from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
+from seq2seq.evaluation.metrics import EvaluationReport, score_texts
+from seq2seq.inference.results import Hypothesis, Translation
+from seq2seq.inference.text_generator import PerplexityReport
+from tests.documents import documented_fields, table
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -149,3 +157,63 @@ def test_the_glossary_is_sorted_and_has_a_chinese_name_for_each_term():
     assert terms == sorted(terms)
     assert len(set(terms)) == len(terms) > 80
     assert all(re.search("[\u4e00-\u9fff]", chinese) for _, chinese, _ in rows)
+
+
+def test_the_page_of_commands_has_each_with_the_first_sentence_of_its_help():
+    rows = {row[0].strip("`"): row[1] for row in table("docs/commands.md", "# Commands", "command")}
+    helps = {
+        f"seq2seq {name}": re.split(r"(?<=\.)\s", command.help)[0]
+        for name, command in commands().items()
+        if not getattr(command, "commands", None)
+    }
+    assert list(rows.items()) == list(helps.items())
+
+
+def test_the_fields_of_json_are_documented():
+    page = "docs/files-and-formats.md"
+    hypothesis = Hypothesis("a", 0.0, ["a", "</s>"], np.zeros(2, np.float32), np.ones((2, 1), np.float32))
+    line = {"line": 1, "source": "a", **Translation(["</s>"], [hypothesis]).as_dict()}
+    assert documented_fields(page, "## Translations", "field of a line") == list(line)
+    assert documented_fields(page, "## Translations", "field of a translation") == list(line["translations"][0])
+    reports = dict(table(page, "## Reports", "command"))
+    evaluation = EvaluationReport(1, score_texts(["a b"], ["a b"], bootstrap=False)).as_dict()
+    assert {*evaluation, *evaluation["scores"][0]} == set(code_spans(reports["`evaluate`"]))
+    perplexity = PerplexityReport(1, 1, 1, 1, 0, 1.0).as_dict()
+    assert set(perplexity) == set(code_spans(reports["`perplexity`"]))
+    challenge = ChallengeReport((Accuracy("a", 1, 1),), ()).as_dict()
+    assert {*challenge, *challenge["by_phenomenon"][0]} == set(code_spans(reports["`challenge`"]))
+    pretrained = json.loads(read("seq2seq/pretrained/phrasebook-en-de/metadata.json"))
+    assert set(documented_fields(page, "### `metadata.json`")) == set(pretrained)
+
+
+@cache
+def literals() -> list[str]:
+    """Texts in the package's code, with `...` for what is filled in."""
+    found = []
+    for path in (ROOT / "seq2seq").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def is_a_message(text: str) -> bool:
+    pattern = re.compile(".*".join(map(re.escape, text.split("..."))), re.DOTALL)
+    return any(pattern.search(literal) for literal in literals())
+
+
+def test_messages_keys_and_flags_of_the_troubleshooting_exist():
+    text = read("docs/troubleshooting.md")
+    symptoms = [cell for cell in re.findall(r"^\| (.+?) \| .+ \|$", text, re.MULTILINE) if cell != "symptom"]
+    quoted = [span for cell in symptoms for span in code_spans(cell) if " " in span and span != "warning:"]
+    assert len(quoted) > 25, "the tables were read"
+    assert [span for span in quoted if not is_a_message(span)] == []
+    named = [span for span in code_spans(text) if span not in quoted and not span.endswith((".yaml", ".tsv"))]
+    assert {span: problem for span in named if (problem := check(span))} == {}
+
+
+def test_a_message_that_is_not_in_the_code_would_be_found():
+    assert is_a_message("process ... is training into it")
+    assert not is_a_message("process ... is training in it")

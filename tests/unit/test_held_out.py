@@ -1,4 +1,4 @@
-"""Validation text that is held out of training: by source sentence, the same one every time, nothing lost."""
+"""Validation text that is held out from training: by source sentence, the same one every time, nothing lost."""
 
 import unicodedata
 from collections import Counter
@@ -180,13 +180,13 @@ def test_a_corpus_of_its_own_is_opened_as_it_is(write):
         (
             PAIRS[:3],
             {"fraction": 0.001},
-            "data.valid: with 0.1% held out of data.train, none of its 3 lines is held out. Raise data.valid.fraction, "
-            "set a number with data.valid={pairs: N}, or check data.train and data.filters.",
+            "data.valid: with 0.1% held out from data.train, none of its 3 lines is held out. Raise "
+            "data.valid.fraction, set a number with data.valid={pairs: N}, or check data.train and data.filters.",
         ),
         (
             PAIRS[:9],
             {"pairs": 9},
-            "data.valid: with 9 pairs held out of data.train, none of 9 lines of TEXT is left to train on. Lower "
+            "data.valid: with 9 pairs held out from data.train, none of 9 lines of TEXT is left to train on. Lower "
             "data.valid.pairs, or check data.train and data.filters.",
         ),
         (PAIRS[:9], {"pairs": 10}, "Lower data.valid.pairs"),
@@ -216,7 +216,7 @@ def test_what_is_held_out_cannot_be_opened_alone(write):
 
 def test_its_name_says_how_much_it_is(write):
     text = write(PAIRS)
-    assert corpora(text, {"fraction": 0.025}).valid.name() == "2.5% held out of data.train"
-    assert corpora(text, {"pairs": 1500}).valid.name() == "1,500 pairs held out of data.train"
+    assert corpora(text, {"fraction": 0.025}).valid.name() == "2.5% held out from data.train"
+    assert corpora(text, {"pairs": 1500}).valid.name() == "1,500 pairs held out from data.train"
     model = corpora(text, {"pairs": 1500}, task="language_model")
-    assert model.valid.name(("target",)) == "1,500 sentences held out of data.train"
+    assert model.valid.name(("target",)) == "1,500 sentences held out from data.train"

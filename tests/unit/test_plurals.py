@@ -24,6 +24,6 @@ def test_a_noun_follows_its_number(count, noun, said):
 
 
 def test_one_held_out_pair_is_named_as_one():
-    assert ValidConfig(pairs=1).name() == "1 pair held out of data.train"
-    assert ValidConfig(pairs=2).name(("target",)) == "2 sentences held out of data.train"
-    assert ValidConfig(fraction=0.02).name() == "2% held out of data.train"
+    assert ValidConfig(pairs=1).name() == "1 pair held out from data.train"
+    assert ValidConfig(pairs=2).name(("target",)) == "2 sentences held out from data.train"
+    assert ValidConfig(fraction=0.02).name() == "2% held out from data.train"

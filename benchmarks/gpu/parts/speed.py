@@ -1,4 +1,4 @@
-"""Target tokens per second of updates for each precision and batch size, measured in turns; and peak memory."""
+"""Target tokens per second of updates for each precision and batch size, measured taking turns; and peak memory."""
 
 import time
 from collections.abc import Sequence

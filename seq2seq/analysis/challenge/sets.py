@@ -140,7 +140,8 @@ def check_languages(config: "Config") -> None:
     if source not in (None, ours) or target not in (None, theirs):
         does = f"writes {target}" if target not in (None, theirs) else f"reads {source}"
         raise EvaluationError(
-            f"by its recipe, this model {does}; the challenge sets are English to German ({ours} to {theirs})."
+            f"according to its recipe, this model {does}; the challenge sets are English to German ({ours} to "
+            f"{theirs})."
         )
 
 

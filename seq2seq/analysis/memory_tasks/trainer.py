@@ -32,7 +32,7 @@ class Budget:
     Attributes:
         parameters: Approximate number of weights of the cell, without those of the output layer.
         max_updates: Maximum number of updates.
-        batch_size: Number of sequences per update, drawn anew each time.
+        batch_size: Number of sequences per update, which are new each time.
         learning_rate: Learning rate of the optimizer.
         clip_norm: Maximum norm of a gradient (Pascanu et al. 2013); None: no clipping.
         eval_every: Number of updates between measurements of the score.

@@ -53,7 +53,7 @@ class Attention(ConfigurableLayer):
 
     A subclass defines `scores` and, where it needs them, the other methods:
 
-        build_scores     make weights, with `add_dense`, `add_matrix` or Keras's `add_weight`
+        build_scores     create weights, with `add_dense`, `add_matrix` or Keras's `add_weight`
         project_queries  compute what is needed once per query
         project_keys     compute what is needed once per source position
         scores           compare the two; with `supports_coverage`, also given the attention so far; with
@@ -109,7 +109,7 @@ class Attention(ConfigurableLayer):
         self.units, self.heads, self.uses_coverage, self.initializers = units, heads, coverage, initializers
 
     def build(self, query_size: int, memory_size: int) -> None:
-        """Make all weights for queries of width Q and a memory of width M."""
+        """Create all weights for queries of width Q and a memory of width M."""
         if self.heads > 1:
             self.query_kernel = self.add_matrix("query_kernel", query_size, self.units)
             self.key_kernel = self.add_matrix("key_kernel", memory_size, self.units)
@@ -119,7 +119,7 @@ class Attention(ConfigurableLayer):
         self.build_scores(query_size, memory_size)
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
-        """Make the weights of `project_queries`, `project_keys` and `scores`, given the widths Q and M of a head."""
+        """Create the weights of `project_queries`, `project_keys` and `scores`, given the widths Q and M of a head."""
 
     def project_queries(self, query: tf.Tensor) -> tf.Tensor:
         """(..., N, Q) -> (..., N, A)."""

@@ -74,7 +74,7 @@ class Cell(ConfigurableLayer):
         return self.kernel.shape[0]
 
     def build_recurrent(self) -> None:
-        """Make the weights of the recurrent product."""
+        """Create the weights of the recurrent product."""
         recurrent = self.num_gates if self.num_recurrent_gates is None else self.num_recurrent_gates
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
@@ -250,5 +250,5 @@ def sigmoid(name: str, preactivation: tf.Tensor) -> tf.Tensor:
 
 
 def tanh(name: str, preactivation: tf.Tensor) -> tf.Tensor:
-    """Content between -1 and 1."""
+    """Candidate content between -1 and 1."""
     return activate(name, "tanh", preactivation)
