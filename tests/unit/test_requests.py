@@ -1,0 +1,153 @@
+"""Requests: what a translation must begin with, contain and avoid, in every search, and what is said if it cannot."""
+
+import json
+
+import pytest
+
+from seq2seq import SearchOptions, Translator
+from seq2seq.errors import ArgumentError, CorpusError
+from seq2seq.inference.requests import Demand, Request, demands_of
+from tests.command import run
+
+SENTENCE = "The teacher buys a book."
+SEARCHES = {
+    "greedy": {"beam_size": 1},
+    "beam": {"beam_size": 5},
+    "sample": {"sample": True, "seed": 3},
+    "beam without repetition": {"beam_size": 4, "no_repeat_ngram_size": 2},
+}
+REQUESTS = [
+    Request(SENTENCE, include=["ein Bier|zwei Biere"]),
+    Request(SENTENCE, prefix="Die Lehrerin k"),
+    Request(SENTENCE, exclude=["Lehrer", "Buch"]),
+    Request("The dog is big.", prefix="Der ", include=["Katze", "klein"], exclude=["Hund"]),
+]
+
+
+@pytest.fixture(scope="module")
+def translator():
+    return Translator.load("phrasebook-en-de")
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_does_what_is_asked(translator, name):
+    options = SearchOptions(**SEARCHES[name])
+    found = translator.translate([*REQUESTS, SENTENCE], options)
+    for request, translation in zip(REQUESTS, found, strict=False):
+        assert translation.unsatisfied == ()
+        for demand in demands_of(request):
+            assert demand.is_met(translation.text), (demand, translation.text)
+    (alone,) = translator.translate([SENTENCE], options)
+    assert (alone.text, alone.score) == (found[-1].text, found[-1].score), "what is asked of other lines changes nothing"
+    for request, together in zip(REQUESTS, found, strict=False):
+        (alone,) = translator.translate([request], options)
+        assert alone.tokens == together.tokens
+        assert alone.score == pytest.approx(together.score, abs=1e-5)
+
+
+def test_what_is_so_anyway_changes_nothing(translator):
+    (plain,) = translator.translate([SENTENCE])
+    request = Request(SENTENCE, prefix=plain.text[:6], include=["Lehrer|Lehrerin", "ein Buch"], exclude=["Hund"])
+    (asked,) = translator.translate([request])
+    assert (asked.text, asked.tokens) == (plain.text, plain.tokens)
+    assert asked.score == pytest.approx(plain.score, abs=1e-5)
+
+
+def test_what_cannot_be_done_is_said(translator):
+    found = translator.translate(
+        [
+            Request(SENTENCE, include=["☃", "Katze"], exclude=["☃"]),
+            Request(SENTENCE, prefix="☃ Der"),
+            Request(SENTENCE, include=["Katze"], exclude=["Katze"]),
+            Request(" ", include=["Katze"]),
+        ]
+    )
+    assert [translation.unsatisfied for translation in found] == [
+        ("include: ☃",),
+        ("prefix: ☃ Der",),
+        (found[2].unsatisfied),
+        ("include: Katze",),
+    ]
+    assert len(found[2].unsatisfied) == 1
+    assert found[0].as_dict()["unsatisfied"] == ["include: ☃"]
+
+
+def test_a_glossary_is_used_where_its_terms_are(translator, tmp_path):
+    path = tmp_path / "glossary.tsv"
+    path.write_text("book\tBier|Biere\nteacher\tBäcker|Bäckers|Bäckern\n", encoding="utf-8")
+    options = SearchOptions(glossary=str(path))
+    found = translator.translate([SENTENCE, "The dog sleeps.", f"{SENTENCE} The dog sleeps."], options)
+    assert all(word in found[0].text for word in ("Bier", "Bäcker"))
+    assert found[1].text == translator.translate(["The dog sleeps."])[0].text
+    assert (found[2].num_groups, found[2].text) == (2, f"{found[0].text} {found[1].text}")
+    (known,) = translator.translate([Request(SENTENCE, prefix="Ein B")], options)
+    assert known.text.startswith("Ein B")
+    assert "Bier" in known.text
+
+
+def test_a_line_with_a_prefix_is_not_divided(translator):
+    text = f"{SENTENCE} The dog sleeps."
+    assert translator.translate([text])[0].num_groups == 2
+    (asked,) = translator.translate([Request(text, prefix="Der ")])
+    assert asked.num_groups == asked.num_segments == 1
+
+
+@pytest.mark.parametrize(
+    ("demand", "text", "met"),
+    [
+        (Demand("prefix", ("Der ",)), "Der Hund", True),
+        (Demand("prefix", ("Der ",)), "Derer", False),
+        (Demand("prefix", ("Der ",)), "Der", True),
+        (Demand("include", ("Haus", "Häuser")), "Zwei Häuser.", True),
+        (Demand("include", ("Haus",)), "Ein Haushalt.", False),
+        (Demand("exclude", ("Haus",)), "Ein Haushalt.", True),
+        (Demand("exclude", ("haus",)), "Haus", False),
+    ],
+)
+def test_demands(demand, text, met):
+    assert demand.is_met(text) == met
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"in\.jsonl:3: not JSON"),
+        ('["a"]', r"in\.jsonl:3: expected a JSON object with the key 'text'"),
+        ('{"prefix": "a"}', "key 'text'"),
+        ('{"text": "a", "exlude": []}', "unknown key 'exlude'. Did you mean 'exclude'"),
+        ('{"text": 1}', "'text': expected a string, found 1"),
+        ('{"text": "a", "include": "b"}', "'include': expected a list of strings, found \"b\""),
+        ('{"text": "a", "include": ["|"]}', r"'include': '\|' is blank"),
+    ],
+)
+def test_a_wrong_request_is_an_error_that_names_the_line(line, message):
+    with pytest.raises(CorpusError, match=message):
+        Request.from_json(line, "in.jsonl:3")
+
+
+def test_requests_are_checked():
+    with pytest.raises(ArgumentError, match="'exclude': expected a list of phrases, found 'Haus'"):
+        Request("a", exclude="Haus")
+    assert Request.from_json(" ", "x:1") == Request("")
+
+
+def test_the_command_reads_requests_and_warns(tmp_path, capsys):
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [{"text": SENTENCE, "include": ["Katze"]}, {"text": SENTENCE, "prefix": "Die L"}, {"text": SENTENCE}]
+    source.write_text("\n".join([*map(json.dumps, lines), ""]) + "\n", encoding="utf-8")
+    common = ("--input-format", "jsonl", "--exclude", "Buch", "--include", "☃")
+    given = ("translate", "phrasebook-en-de", "-i", source, "-o", output, "--format", "jsonl", *common)
+    assert run(*given) == 0
+    found = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    texts = [one["translations"][0]["text"] for one in found]
+    assert "Katze" in texts[0]
+    assert texts[1].startswith("Die L")
+    assert texts[3] == ""
+    assert not any("Buch" in text for text in texts)
+    assert [one["unsatisfied"] for one in found] == [["include: ☃"]] * 4
+    said = capsys.readouterr().err
+    assert f"{source}:2: the translation does not satisfy include: ☃" in said
+    assert "4 that do not satisfy their request (lines 1, 2, 3, 4)" in said
+    refused = ("translate", "phrasebook-en-de", "-i", source, "-o", output, "--shard", "1/2", "--prefix", "Der")
+    assert run(*refused) == 1
+    assert "--input-format jsonl" in capsys.readouterr().err
