@@ -1,10 +1,14 @@
 """Greedy search, sampling and beam search over any step function, and wrappers that change the steps."""
 
-from seq2seq.search.beam import beam_search, top_k
+from seq2seq.search.automata import Automata, with_automata
+from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms
 from seq2seq.search.repetition import without_repetition
+from seq2seq.search.selection import top_k
 from seq2seq.search.step import (
+    BLOCKED,
     NEG_INF,
+    Requirements,
     SearchConstraints,
     SearchResult,
     StepFunction,
@@ -15,7 +19,10 @@ from seq2seq.search.step import (
 from seq2seq.search.wrappers import shallow_fusion, with_prefix
 
 __all__ = [
+    "BLOCKED",
     "NEG_INF",
+    "Automata",
+    "Requirements",
     "SearchConstraints",
     "SearchResult",
     "StepFunction",
@@ -29,6 +36,7 @@ __all__ = [
     "sampling_uniforms",
     "shallow_fusion",
     "top_k",
+    "with_automata",
     "with_prefix",
     "without_repetition",
 ]

@@ -6,9 +6,8 @@ import tensorflow as tf
 
 from seq2seq.arguments import check_arguments
 from seq2seq.search.loop import run_search
+from seq2seq.search.selection import best_extensions, native_top_k
 from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
-
-BLOCK_SIZE = 32  # neighbouring values in a block of `top_k`
 
 
 class FinishedHypotheses(NamedTuple):
@@ -46,6 +45,8 @@ def beam_search(
     constraints: SearchConstraints,
     *,
     beam_size: int,
+    num_groups: int = 1,
+    diversity_penalty: float | tf.Tensor = 0.0,
     keep_attention: bool = True,
 ) -> SearchResult:
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
@@ -71,32 +72,49 @@ def beam_search(
     Departure:
         Finished hypotheses do not narrow the beam.
     """
+    if beam_size % num_groups:
+        raise ValueError(f"beam_size {beam_size} is not a multiple of num_groups {num_groups}")
     constraints = constraints.with_int64_limits()
     sentences = tf.shape(constraints.max_lengths)[0]
+    size = beam_size // num_groups
+
+    def split(values: Any) -> list[Any]:
+        """One nest of (B, K / G, ...) for each group."""
+        if num_groups == 1:
+            return [values]
+        parts = [tf.split(part, num_groups, axis=1) for part in tf.nest.flatten(values)]
+        return [tf.nest.pack_sequence_as(values, group) for group in zip(*parts, strict=True)]
 
     def body(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses, beam: Beam, memory: Any) -> tuple[Any, ...]:
         its = constraints.select(rows)
         output = step(beam.tokens, beam.state, memory)
         weights, covered = output.attention, its.update_coverage(beam.coverage, output.attention)
-        # Only the best 2K extensions of each hypothesis can matter.
-        log_probs, places = top_k(its.mask_scores(output, t), 2 * beam_size)
-        # At most K extensions are by EOS, one per hypothesis, so the best 2K include K others.
-        totals = _flat(beam.scores[:, :, None] + log_probs)
-        totals, order = native_top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
-        parents = order // tf.cast(tf.shape(log_probs)[2], tf.int64)
-        chosen = tf.gather(_flat(output.token_ids(places)), order, batch_dims=1)
-        chosen_log_probs = tf.gather(_flat(log_probs), order, batch_dims=1)
-        ends = chosen == constraints.eos_id
+        scores = its.mask_scores(output, t)
+        penalties, groups = None, []
+        of_groups = zip(split(beam.scores), split(scores), split(output.requirements), split(finished), strict=True)
+        for group, (sums, its_scores, requirements, ended) in enumerate(of_groups):
+            best = best_extensions(sums, its_scores, requirements, penalties)
+            parents, tokens = best.parents + group * size, output.token_ids(best.places)
+            ends = tokens == constraints.eos_id
 
-        first = FinishedHypotheses(totals, tf.fill(tf.shape(totals), tf.cast(t, tf.int64)), parents, chosen_log_probs)
-        first = FinishedHypotheses(*(values[:, :beam_size] for values in first))
-        ended = its.score_hypotheses(first.scores, t + 1, tf.gather(covered, first.beam_positions, batch_dims=1))
-        may_end = ends[:, :beam_size] & (first.scores > NEG_INF / 2) & ~_is_full(finished)[:, None]
-        finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, NEG_INF)))
+            first = FinishedHypotheses(
+                best.scores, tf.fill(tf.shape(ends), tf.cast(t, tf.int64)), parents, best.log_probs
+            )
+            first = FinishedHypotheses(*(values[:, :size] for values in first))
+            lengths_covered = tf.gather(covered, first.beam_positions, batch_dims=1)
+            end_scores = its.score_hypotheses(first.scores, t + 1, lengths_covered)
+            may_end = ends[:, :size] & (first.scores > NEG_INF / 2) & ~_is_full(ended)[:, None]
+            ended = _merge(ended, first._replace(scores=tf.where(may_end, end_scores, NEG_INF)))
 
-        scores, places = native_top_k(tf.where(ends, NEG_INF, totals), beam_size)
-        parents, tokens, token_log_probs = (
-            tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
+            _, others = native_top_k(-tf.cast(ends, tf.float32), size)
+            kept = (tf.where(ends, NEG_INF, best.scores), parents, tokens, best.log_probs, best.places)
+            *kept, places = (tf.gather(values, others, batch_dims=1) for values in kept)
+            groups.append((*kept, ended))
+            if group < num_groups - 1:
+                chosen = diversity_penalty * tf.reduce_sum(tf.one_hot(places, tf.shape(scores)[2]), axis=1)
+                penalties = chosen if penalties is None else penalties + chosen
+        scores, parents, tokens, token_log_probs, finished = tf.nest.map_structure(
+            lambda *parts: tf.concat(parts, axis=1) if num_groups > 1 else parts[0], *groups
         )
         state, covered = tf.nest.map_structure(
             lambda part: part if part.shape[-1] == 0 else tf.gather(part, parents, batch_dims=1),
@@ -108,7 +126,7 @@ def beam_search(
     def is_done(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses) -> tf.Tensor:
         return _is_full(finished) | constraints.select(rows).at_max_length(t)
 
-    first = tf.where(tf.range(beam_size) == 0, 0.0, NEG_INF)  # at first a single hypothesis, the empty one
+    first = tf.where(tf.range(beam_size) % size == 0, 0.0, NEG_INF)  # at first one hypothesis per group, the empty one
     beam = Beam(
         tf.fill([sentences, beam_size], tf.constant(constraints.bos_id, tf.int64)),
         tf.repeat(first[None], sentences, axis=0),
@@ -120,11 +138,9 @@ def beam_search(
     finished = FinishedHypotheses(impossible, nothing - 1, nothing, tf.zeros([sentences, beam_size]))
     dtypes = (tf.int64, tf.int64, tf.float32, tf.float32)
     steps, finished, arrays = run_search(body, is_done, finished, beam, memory, dtypes)
+    if num_groups > 1:
+        finished = _best_first(finished, beam_size)
     return _spell_out(steps, finished, BeamHistory(*arrays), constraints, keep_attention)
-
-
-def _flat(values: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(values, [tf.shape(values)[0], -1])
 
 
 def _is_full(finished: FinishedHypotheses) -> tf.Tensor:
@@ -132,9 +148,13 @@ def _is_full(finished: FinishedHypotheses) -> tf.Tensor:
 
 
 def _merge(old: FinishedHypotheses, new: FinishedHypotheses) -> FinishedHypotheses:
-    joined = [tf.concat(pair, axis=1) for pair in zip(old, new, strict=True)]
-    scores, places = native_top_k(joined[0], old.scores.shape[1])
-    return FinishedHypotheses(scores, *(tf.gather(values, places, batch_dims=1) for values in joined[1:]))
+    joined = (tf.concat(pair, axis=1) for pair in zip(old, new, strict=True))
+    return _best_first(FinishedHypotheses(*joined), old.scores.shape[1])
+
+
+def _best_first(finished: FinishedHypotheses, number: int) -> FinishedHypotheses:
+    scores, places = native_top_k(finished.scores, number)
+    return FinishedHypotheses(scores, *(tf.gather(values, places, batch_dims=1) for values in finished[1:]))
 
 
 def _spell_out(
@@ -178,34 +198,3 @@ def _spell_out(
         tf.transpose(weights, [1, 2, 0, 3]),
         coverage,
     )
-
-
-def native_top_k(values: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`tf.math.top_k` with indices in int64, which TensorFlow computes on a GPU; it computes int32 on the host."""
-    values, places = tf.math.top_k(values, k)
-    return values, tf.cast(places, tf.int64)
-
-
-def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The k largest values of each row, largest first, and their indices; of equal values, the first.
-
-    Faster than `tf.math.top_k` for long rows and small k: the k largest values are in the k blocks of neighbours with
-    the largest maxima, so only the values of these blocks are ranked.
-
-    Args:
-        values: (B, K, V) float32.
-        k: At least 1. If k > V, V values are returned.
-
-    Returns:
-        Values (B, K, min(k, V)) and their indices into V, int64.
-    """
-    rows, hypotheses, size = tf.unstack(tf.shape(values))
-    padded = values
-    if values.shape[-1] is None or values.shape[-1] % BLOCK_SIZE:
-        padded = tf.pad(values, [[0, 0], [0, 0], [0, -size % BLOCK_SIZE]], constant_values=values.dtype.min)
-    blocks = tf.reshape(padded, [rows, hypotheses, -1, BLOCK_SIZE])
-    _, chosen = native_top_k(tf.reduce_max(blocks, axis=-1), tf.minimum(k, tf.shape(blocks)[2]))
-    chosen = tf.sort(chosen)  # so that the first of equal values is found first
-    candidates = tf.reshape(tf.gather(blocks, chosen, batch_dims=2), [rows, hypotheses, -1])
-    found, order = native_top_k(candidates, tf.minimum(k, size))
-    return found, BLOCK_SIZE * tf.gather(chosen, order // BLOCK_SIZE, batch_dims=2) + order % BLOCK_SIZE

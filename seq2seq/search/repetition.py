@@ -24,7 +24,7 @@ def without_repetition(
     p becomes p ** penalty. Other scores do not change, and nothing is renormalised. A token that would complete an
     n-gram of the hypothesis for the second time gets `NEG_INF`.
 
-    EOS is never excluded, since it ends a hypothesis. Where the step itself excludes EOS, as `with_prefix` does, a
+    EOS is never excluded, since it ends a hypothesis; nor is a token that automata need next (`with_automata`). Where the step itself excludes EOS, as `with_prefix` does, a
     token is forced: nothing is then excluded or penalised, but forced tokens count as part of the hypothesis later on.
     So at least one token is possible at every step. If EOS is the only one before the minimum length,
     `constraints.ends_if_stuck` decides whether it is allowed.
@@ -54,14 +54,18 @@ def without_repetition(
         output = step(tokens, inner, memory)
         # EOS is looked up after them.
         asked = tf.pad(history, [[0, 0], [0, 0], [0, 1]], constant_values=constraints.eos_id)
-        places, is_candidate = _find(output.candidates, asked)
+        places, is_candidate = output.find(asked)
         scores = tf.gather(output.scores, places, batch_dims=2)
         is_free = is_candidate[:, :, -1:] & (scores[:, :, -1:] > NEG_INF / 2)
         highest = scores[:, :, :-1]
         if repetition_penalty is not None:
             highest *= repetition_penalty
         if no_repeat_ngram_size:
-            highest = tf.where(_would_repeat(history, no_repeat_ngram_size), NEG_INF, highest)
+            excluded = _would_repeat(history, no_repeat_ngram_size)
+            if output.requirements is not None:
+                needed = output.requirements.advance[:, :, None]
+                excluded &= ~tf.reduce_any(places[:, :, :-1, None] == needed, axis=3)
+            highest = tf.where(excluded, NEG_INF, highest)
         highest = tf.where(is_candidate[:, :, :-1] & is_free, highest, highest.dtype.max)
         scores = _limit(output.scores, places[:, :, :-1], highest)
         return output._replace(scores=scores, state=(history, output.state))
@@ -70,20 +74,6 @@ def without_repetition(
     # Padding, which is never chosen, fills the places of tokens still to come.
     nothing = tf.fill([sentences, 1, tf.cast(longest, tf.int32)], tf.constant(constraints.pad_id, tf.int64))
     return restrained, (nothing, state), memory
-
-
-def _find(candidates: tf.Tensor | None, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Indices of token ids (B, K, L) among the candidates, 0 for other tokens; and whether they are candidates."""
-    if candidates is None:
-        return ids, tf.ones_like(ids, tf.bool)
-    places = tf.range(tf.shape(candidates, tf.int64)[1])
-    is_empty = places > tf.argmax(candidates, axis=1)[:, None]  # after the last candidate
-    rising = tf.where(is_empty, candidates.dtype.max, candidates)
-    flat = tf.reshape(ids, [tf.shape(ids)[0], -1])
-    found = tf.searchsorted(rising, flat, out_type=tf.int64)
-    found = tf.where(found < tf.shape(candidates, tf.int64)[1], found, 0)
-    there = tf.gather(rising, found, batch_dims=1) == flat
-    return tf.reshape(tf.where(there, found, 0), tf.shape(ids)), tf.reshape(there, tf.shape(ids))
 
 
 def _would_repeat(history: tf.Tensor, size: int) -> tf.Tensor:

@@ -9,6 +9,21 @@ import tensorflow as tf
 NEG_INF = -1e9
 # Coverage of a source position counts as at least this, which keeps its logarithm finite (-20.7).
 MIN_COVERAGE = 1e-9
+# Number of missing tokens after a token that is not allowed.
+BLOCKED = 1e6
+
+
+class Requirements(NamedTuple):
+    """What is required of the next tokens of each hypothesis, see `with_automata`.
+
+    Attributes:
+        missing: (B, K, C) float32, number of required tokens that are still missing after each candidate, plus less
+            than 1/2, which is the higher the more phrases they belong to; `BLOCKED` or more if it is not allowed.
+        advance: (B, K, A) int64, indices of candidates that lower this number; 0 in empty places.
+    """
+
+    missing: tf.Tensor
+    advance: tf.Tensor
 
 
 class StepOutput(NamedTuple):
@@ -21,12 +36,14 @@ class StepOutput(NamedTuple):
         attention: (B, K, S) float32, attention over the source.
         candidates: (B, C) int64, ids of the candidates in ascending order, then 0 (padding) in empty places;
             `with_prefix` puts a forced token before them. None: the whole vocabulary in the order of ids.
+        requirements: What is required of the tokens; None: nothing.
     """
 
     scores: tf.Tensor
     state: Any
     attention: tf.Tensor
     candidates: tf.Tensor | None = None
+    requirements: Requirements | None = None
 
     def token_ids(self, positions: tf.Tensor) -> tf.Tensor:
         """Token ids at indices (B, ...) into the C candidates."""
@@ -35,6 +52,19 @@ class StepOutput(NamedTuple):
     def gather_candidates(self, values: tf.Tensor) -> tf.Tensor:
         """Values (B, K, C) of the candidates, from values (B, K, V) of the whole vocabulary."""
         return values if self.candidates is None else tf.gather(values, self.candidates, axis=2, batch_dims=1)
+
+    def find(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Indices of token ids (B, K, L) among the sorted candidates, 0 for others; and whether they are candidates."""
+        if self.candidates is None:
+            return ids, tf.ones_like(ids, tf.bool)
+        size = tf.shape(self.candidates, tf.int64)[1]
+        is_empty = tf.range(size) > tf.argmax(self.candidates, axis=1)[:, None]  # after the last candidate
+        rising = tf.where(is_empty, self.candidates.dtype.max, self.candidates)
+        flat = tf.reshape(ids, [tf.shape(ids)[0], -1])
+        found = tf.searchsorted(rising, flat, out_type=tf.int64)
+        found = tf.where(found < size, found, 0)
+        there = tf.gather(rising, found, batch_dims=1) == flat
+        return tf.reshape(tf.where(there, found, 0), tf.shape(ids)), tf.reshape(there, tf.shape(ids))
 
 
 class StepFunction(Protocol):
@@ -83,7 +113,7 @@ class SearchConstraints:
         min_lengths: (B,) int32 or int64, minimum length, EOS included; limited by `max_lengths`. None: 1.
         forbidden: Other tokens that are never chosen.
         ends_if_stuck: Allow EOS before the minimum length if no other token is possible, for steps that exclude
-            tokens, as `without_repetition` does.
+            tokens, as `without_repetition` does; always true of steps with requirements.
         length_penalty: See `normalize_scores`; a number or a scalar tensor.
         coverage_penalty: Weight beta of `coverage_penalty`, not negative; a number or a scalar tensor. None or the
             number 0: scores do not depend on coverage, and none is kept.
@@ -150,10 +180,19 @@ class SearchConstraints:
             excluded |= is_eos & (t < self.min_lengths - 1)[:, None]
         excluded = tf.where((t >= self.max_lengths - 1)[:, None], ~is_eos, excluded)
         masked = tf.where(excluded[:, None], NEG_INF, scores)
-        if self.ends_if_stuck:
+        if output.requirements is not None:
+            masked = self._mask_unfulfillable(masked, output.requirements.missing, t)
+        if self.ends_if_stuck or output.requirements is not None:
             is_stuck = tf.reduce_max(masked, axis=2, keepdims=True) <= NEG_INF / 2
             masked = tf.where(is_stuck & is_eos[:, None], scores, masked)
         return masked
+
+    def _mask_unfulfillable(self, masked: tf.Tensor, missing: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        """Exclude tokens after which more would be missing than there is room for, or than is necessary."""
+        missing = tf.where(masked > NEG_INF / 2, missing, BLOCKED)
+        least = tf.reduce_min(missing, axis=2, keepdims=True)
+        room = tf.cast(self.max_lengths - t - 2, tf.float32)[:, None, None]  # after this token and before EOS
+        return tf.where(missing <= tf.minimum(tf.maximum(room + 0.5, least + 1e-4), BLOCKED / 2), masked, NEG_INF)
 
     def score_hypotheses(self, sums: tf.Tensor, lengths: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
         """Scores of finished hypotheses, by which they are ranked.

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from seq2seq.arguments import check_arguments
-from seq2seq.search.step import NEG_INF, StepFunction, StepOutput
+from seq2seq.search.step import NEG_INF, Requirements, StepFunction, StepOutput
 
 
 @check_arguments()
@@ -64,15 +64,22 @@ def with_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) 
         token = tf.gather(given, tf.minimum(place, tf.cast(tf.shape(given)[1] - 1, tf.int64)), batch_dims=1)
         token = tf.ensure_shape(token, tokens.shape)
         is_given = (token > 0)[:, :, None]
+        requirements = output.requirements
+        if requirements is not None:  # a forced token wins
+            requirements = Requirements(*(tf.where(is_given, tf.zeros_like(part), part) for part in requirements))
         if output.candidates is None:
             certain = tf.one_hot(token, output.scores.shape[-1], on_value=0.0, off_value=NEG_INF)
             scores = tf.where(is_given, certain, output.scores)
-            return output._replace(scores=scores, state=(place + 1, output.state))
+            return output._replace(scores=scores, state=(place + 1, output.state), requirements=requirements)
         # All hypotheses are equally long, so one more candidate per sentence is enough for the forced token.
         others = tf.where(is_given, NEG_INF, output.scores)
         scores = tf.concat([tf.where(is_given, 0.0, NEG_INF), others], axis=-1)
         candidates = tf.concat([token[:, :1], output.candidates], axis=-1)
-        return StepOutput(scores, (place + 1, output.state), output.attention, candidates)
+        if requirements is not None:
+            missing, advance = requirements
+            missing = tf.pad(missing, [[0, 0], [0, 0], [1, 0]])
+            requirements = Requirements(missing, tf.where(advance > 0, advance + 1, 0))
+        return StepOutput(scores, (place + 1, output.state), output.attention, candidates, requirements)
 
     behind = tf.pad(tf.cast(prefix, tf.int64), [[0, 0], [0, 1]])  # the last 0 means that no token is forced
     return forced, (tf.zeros_like(behind[:, :1]), state), (behind, memory)
