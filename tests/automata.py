@@ -19,7 +19,7 @@ class Builder:
 
     def __init__(self, size: int, eos: int = 3) -> None:
         self.size, self.eos = size, eos
-        self.next_states, self.blocked, self.advance, self.remaining = [[0] * size], [[False] * size], [0], [0]
+        self.next_states, self.blocked, self.required = [[0] * size], [[False] * size], [False]
 
     def require(self, *alternatives: Phrase) -> int:
         """An automaton of which one of the phrases must appear."""
@@ -31,16 +31,16 @@ class Builder:
 
     def begin(self, prefix: Phrase) -> int:
         """An automaton whose hypotheses begin with a prefix."""
-        start = len(self.remaining)
+        start = len(self.next_states)
         for place, token in enumerate(prefix):
-            following = start + place + 1 if place < len(prefix) - 1 else 0
-            self._add([following] * self.size, [other != token for other in range(self.size)], token)
-            self.remaining[-1] = len(prefix) - place
+            self.next_states.append([start + place + 1 if place < len(prefix) - 1 else 0] * self.size)
+            self.blocked.append([other != token for other in range(self.size)])
+            self.required.append(True)
         return start if prefix else 0
 
     def _phrases(self, phrases: Sequence[Phrase], must: bool) -> int:
         """States are what may be the beginning of a phrase: the longest end of the tokens so far that is one."""
-        start = len(self.remaining)
+        start = len(self.next_states)
         begun = sorted({tuple(phrase[:length]) for phrase in phrases for length in range(len(phrase))}, key=len)
         for before in begun:
             row, blocked = [], []
@@ -48,28 +48,27 @@ class Builder:
                 tokens = (*before, token)
                 ends = [tokens[place:] for place in range(len(tokens) + 1)]
                 found = any(end == tuple(phrase) for end in ends for phrase in phrases)
-                row.append(0 if found else start + begun.index(next(end for end in ends if end in begun)))
+                row.append(0 if found and must else start + begun.index(next(end for end in ends if end in begun)))
                 blocked.append(found and not must)
-            to_go = [(len(one) - len(before), one) for one in phrases if tuple(one[: len(before)]) == before]
-            least, nearest = min(to_go, key=lambda pair: pair[0])
             blocked[self.eos] |= must
-            self._add(row, blocked, nearest[len(before)] if must else 0)
-            self.remaining[-1] = least if must else 0
+            self.next_states.append(row)
+            self.blocked.append(blocked)
+            self.required.append(must)
         return start
-
-    def _add(self, row: list[int], blocked: list[bool], advance: int) -> None:
-        self.next_states.append(row)
-        self.blocked.append(blocked)
-        self.advance.append(advance)
-        self.remaining.append(0)
 
     def build(self, initial: Sequence[Sequence[int]]) -> Automata:
         """All of them, given the first states of each sentence."""
         width = max(map(len, initial))
+        states, blocked = np.array(self.next_states, np.int32), np.array(self.blocked)
+        far = 1000
+        remaining = np.where(self.required, far, 0)
+        for _ in states:  # the shortest way from each state to one in which nothing is missing
+            after = np.where(blocked, far, remaining[states])
+            remaining = np.where(self.required, np.minimum(remaining, 1 + after.min(axis=1)), 0)
         return Automata(
-            np.array(self.next_states, np.int32),
-            np.array(self.blocked),
-            np.array(self.advance, np.int32),
-            np.array(self.remaining, np.int32),
-            np.array([[*states, *[0] * (width - len(states))] for states in initial], np.int32),
+            states,
+            blocked,
+            np.where(self.required, after.argmin(axis=1), 0).astype(np.int32),
+            remaining.astype(np.int32),
+            np.array([[*first, *[0] * (width - len(first))] for first in initial], np.int32),
         )

@@ -80,8 +80,8 @@ def beam_search(
 
     def split(values: Any) -> list[Any]:
         """One nest of (B, K / G, ...) for each group."""
-        if num_groups == 1:
-            return [values]
+        if num_groups == 1 or values is None:
+            return [values] * num_groups
         parts = [tf.split(part, num_groups, axis=1) for part in tf.nest.flatten(values)]
         return [tf.nest.pack_sequence_as(values, group) for group in zip(*parts, strict=True)]
 
@@ -92,7 +92,7 @@ def beam_search(
         scores = its.mask_scores(output, t)
         penalties, groups = None, []
         of_groups = zip(split(beam.scores), split(scores), split(output.requirements), split(finished), strict=True)
-        for group, (sums, its_scores, requirements, ended) in enumerate(of_groups):
+        for group, (sums, its_scores, requirements, its_finished) in enumerate(of_groups):
             best = best_extensions(sums, its_scores, requirements, penalties)
             parents, tokens = best.parents + group * size, output.token_ids(best.places)
             ends = tokens == constraints.eos_id
@@ -103,13 +103,13 @@ def beam_search(
             first = FinishedHypotheses(*(values[:, :size] for values in first))
             lengths_covered = tf.gather(covered, first.beam_positions, batch_dims=1)
             end_scores = its.score_hypotheses(first.scores, t + 1, lengths_covered)
-            may_end = ends[:, :size] & (first.scores > NEG_INF / 2) & ~_is_full(ended)[:, None]
-            ended = _merge(ended, first._replace(scores=tf.where(may_end, end_scores, NEG_INF)))
+            may_end = ends[:, :size] & (first.scores > NEG_INF / 2) & ~_is_full(its_finished)[:, None]
+            merged = _merge(its_finished, first._replace(scores=tf.where(may_end, end_scores, NEG_INF)))
 
             _, others = native_top_k(-tf.cast(ends, tf.float32), size)
             kept = (tf.where(ends, NEG_INF, best.scores), parents, tokens, best.log_probs, best.places)
             *kept, places = (tf.gather(values, others, batch_dims=1) for values in kept)
-            groups.append((*kept, ended))
+            groups.append((*kept, merged))
             if group < num_groups - 1:
                 chosen = diversity_penalty * tf.reduce_sum(tf.one_hot(places, tf.shape(scores)[2]), axis=1)
                 penalties = chosen if penalties is None else penalties + chosen

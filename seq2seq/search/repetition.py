@@ -24,10 +24,10 @@ def without_repetition(
     p becomes p ** penalty. Other scores do not change, and nothing is renormalised. A token that would complete an
     n-gram of the hypothesis for the second time gets `NEG_INF`.
 
-    EOS is never excluded, since it ends a hypothesis; nor is a token that automata need next (`with_automata`). Where the step itself excludes EOS, as `with_prefix` does, a
-    token is forced: nothing is then excluded or penalised, but forced tokens count as part of the hypothesis later on.
-    So at least one token is possible at every step. If EOS is the only one before the minimum length,
-    `constraints.ends_if_stuck` decides whether it is allowed.
+    EOS is never excluded, since it ends a hypothesis; nor is a token that an automaton needs next (`with_automata`).
+    Where the step itself excludes EOS, as `with_prefix` does, a token is forced: nothing is then excluded or penalised,
+    but forced tokens count as part of the hypothesis later on. So at least one token is possible at every step. If EOS
+    is the only one before the minimum length, `constraints.ends_if_stuck` decides whether it is allowed.
 
     Args:
         step: Step function of the search, see `StepFunction`; its candidates must be sorted.

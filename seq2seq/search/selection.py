@@ -43,7 +43,7 @@ def best_extensions(
         totals, order = native_top_k(totals, tf.minimum(number, tf.shape(totals)[1]))
     else:
         missing = tf.gather(requirements.missing, places, batch_dims=2)
-        order = share(totals, flat(missing), number)
+        order = _least_dominated(totals, flat(missing), number)
         totals = tf.gather(totals, order, batch_dims=1)
     parents = order // tf.cast(tf.shape(best)[2], tf.int64)
     chosen, chosen_log_probs = (tf.gather(flat(values), order, batch_dims=1) for values in (places, log_probs))
@@ -62,31 +62,20 @@ def _append(best: tf.Tensor, places: tf.Tensor, scores: tf.Tensor, more: tf.Tens
     return tf.concat([best, tf.where(first == own, values, NEG_INF)], axis=2), joined
 
 
-import os
-H = float(os.environ.get("H", "2"))
-KIND = os.environ.get("KIND", "banks")
-
-
-def share(totals: tf.Tensor, missing: tf.Tensor, number: int) -> tf.Tensor:
+def _least_dominated(totals: tf.Tensor, missing: tf.Tensor, number: int) -> tf.Tensor:
+    """Indices (B, number) of the extensions to keep, best first, see `best_extensions`."""
     size = tf.shape(totals)[1]
-    missing = tf.where(totals > NEG_INF / 2, tf.round(missing), BLOCKED)
-    estimates, by_estimate = native_top_k(totals - H * missing, size)
-    if KIND == "estimate":
-        return by_estimate[:, :number]
-    banks = tf.gather(missing, by_estimate, batch_dims=1)
-    if KIND == "pareto":
-        by = tf.gather(totals, by_estimate, batch_dims=1)
-        better = (by[:, None] > by[:, :, None]) & (banks[:, None] <= banks[:, :, None])
-        ranks = tf.math.count_nonzero(better, axis=2, dtype=tf.float32) + banks // 1000
-        _, chosen = native_top_k(-ranks, tf.minimum(number, size))
-        return tf.gather(by_estimate, chosen, batch_dims=1)
-    banks, by_bank = native_top_k(-banks, size)
-    ranks = tf.range(tf.cast(size, tf.int64)) - tf.searchsorted(-banks, -banks, out_type=tf.int64)
-    ranks = tf.cast(ranks, tf.float32) + tf.where(banks > -BLOCKED / 2, 0.0, BLOCKED)
-    _, back = native_top_k(-tf.cast(by_bank, tf.float32), size)
-    ranks = tf.gather(ranks, back, batch_dims=1)
-    _, chosen = native_top_k(-ranks, tf.minimum(number, size))
-    return tf.gather(by_estimate, chosen, batch_dims=1)
+    totals, by_score = native_top_k(totals, size)
+    is_possible = totals > NEG_INF / 2
+    missing = tf.round(tf.gather(missing, by_score, batch_dims=1))
+    most = tf.reduce_max(tf.where(missing < BLOCKED / 2, missing, 0.0)) + 1
+    missing = tf.minimum(missing, most)  # `most` is that of hypotheses which end without what they need
+    counts = tf.range(most + 1)
+    is_ahead = is_possible[:, :, None] & (missing[:, :, None] <= counts)
+    ahead = tf.cumsum(tf.cast(is_ahead, tf.float32), axis=1, exclusive=True)
+    ahead = tf.gather(ahead, tf.cast(missing, tf.int64), batch_dims=2)
+    _, order = native_top_k(tf.where(is_possible, -ahead, -BLOCKED), tf.minimum(number, size))
+    return tf.gather(by_score, order, batch_dims=1)
 
 
 def flat(values: tf.Tensor) -> tf.Tensor:

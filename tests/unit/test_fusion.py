@@ -13,8 +13,8 @@ from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import SearchConstraints, beam_search, greedy_search, shallow_fusion
 from tests.conftest import randomize
+from tests.fake import BOS, EOS, INNER, Fake, check
 from tests.toy import language_model_config, pairs, save_random_model, save_trained
-from tests.unit.test_search import BOS, EOS, INNER, Fake, check
 
 pytestmark = pytest.mark.usefixtures("shared_searches")
 

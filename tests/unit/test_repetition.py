@@ -12,8 +12,8 @@ from seq2seq.inference import searcher
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps, ShortlistSteps
 from seq2seq.search import NEG_INF, beam_search, greedy_search, sample, with_prefix, without_repetition
+from tests.fake import BOS, EOS, INNER, PAD, Fake, V, check
 from tests.unit import test_steps
-from tests.unit.test_search import BOS, EOS, INNER, PAD, Fake, V, check
 from tests.unit.test_steps import COMBINATIONS, LONGEST, SENTENCES, SIZE, WEIGHT, Composed
 
 translator = test_steps.translator  # a fixture

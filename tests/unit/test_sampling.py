@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.search import SearchConstraints, StepOutput, greedy_search, sample, sampling_uniforms
+from tests.fake import BOS, EOS, PAD, UNK, Fake, V
 from tests.reference import log_softmax, softmax
-from tests.unit.test_search import BOS, EOS, PAD, UNK, Fake, V
 
 # A shape of the distribution: temperature, top_k, top_p.
 SHAPES = [(1.0, None, 1.0), (0.5, None, 1.0), (3.0, None, 1.0), (1.0, 2, 1.0), (1.0, None, 0.7), (1.5, 3, 0.8)]

@@ -24,10 +24,10 @@ from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import NEG_INF, beam_search
 from tests.conftest import randomize
+from tests.fake import BOS, EOS, PAD, UNK, Fake, V
 from tests.reference import log_softmax
 from tests.toy import toy_config, toy_tokenizer
 from tests.unit.test_sampling import SHAPES, distribution
-from tests.unit.test_search import BOS, EOS, PAD, UNK, Fake, V
 
 SENTENCE = "the king loves cat and dog"
 
