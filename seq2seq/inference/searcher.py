@@ -138,7 +138,7 @@ class SearchInputs(NamedTuple):
     source: Any  # token ids (B, S) int32, right-padded, EOS included
     limits: tuple[
         Any, Any
-    ]  # minimum and maximum target lengths, (B,) int32 each, EOS, a prefix and what automata require included
+    ]  # minimum and maximum target lengths, (B,) int32 each, with EOS and all that is required
     numbers: DynamicSearchOptions
     uniforms: Any  # random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
     step_inputs: Any  # result of `StepSource.inputs`

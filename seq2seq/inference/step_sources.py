@@ -1,4 +1,4 @@
-"""Step sources of a search: a model alone, restricted to a shortlist, with a language model, with automata, after a prefix.
+"""Step sources of a search: a model alone, with a shortlist, a language model or automata, or after a prefix.
 
 A step source may wrap another one, so they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`.
 It holds only what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so one

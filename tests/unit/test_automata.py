@@ -17,7 +17,7 @@ from seq2seq.search import (
     without_repetition,
 )
 from tests.automata import Builder
-from tests.fake import EOS, INNER, UNK, Fake, V, check
+from tests.fake import BOS, EOS, INNER, UNK, Fake, V, check
 
 WEIGHT = 0.7
 CANDIDATES = np.array([[0, 1, 2, 3, 4, 5], [0, 2, 3, 4, 0, 0], [0, 1, 3, 5, 0, 0]])
@@ -178,7 +178,7 @@ models = st.fixed_dictionaries(
 LIMITS = [5, 4, 3]
 
 
-@settings(max_examples=15, derandomize=True, deadline=None, database=None)
+@settings(max_examples=12, derandomize=True, deadline=None, database=None)
 @given(
     model=models,
     forbidden=st.sampled_from([(), (UNK,)]),
@@ -217,7 +217,7 @@ def run(kind, fake, limits, rows=None, **values):
 
 
 @pytest.mark.parametrize("kind", ["greedy", "sample", "beam", "groups"])
-@settings(max_examples=3, derandomize=True, deadline=None, database=None)
+@settings(max_examples=2, derandomize=True, deadline=None, database=None)
 @given(model=models)
 def test_every_search_keeps_to_what_is_asked_whatever_its_batch(kind, model):
     fake, limits = Constrained(**model), [9, 4, 14]

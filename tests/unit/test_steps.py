@@ -1,6 +1,6 @@
 """Sources of steps in every combination, against scores composed in NumPy and searched by plain loops."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -201,7 +201,7 @@ def test_automata_are_followed_even_to_tokens_that_are_no_candidates(translator,
     together = search([0, 1, 2])
     first, _, last = together.tokens[:, 0].tolist()
     assert 33 in first
-    assert (30, 31) in zip(first, first[1:], strict=False)
+    assert (30, 31) in pairwise(first)
     assert last[:4] == [31, 32, 33, EOS_ID], "the maximum length leaves room"
     for row, alone in enumerate(map(search, ([0], [1], [2]))):
         width = min(alone.tokens.shape[2], together.tokens.shape[2])
@@ -215,8 +215,8 @@ def test_automata_that_do_not_suit_the_batch_are_refused(translator):
     source, limits = translator.tokenizers.source.encode_batch(SENTENCES[:2]), (np.ones(2, np.int32),) * 2
     steps = AutomataSteps(ModelSteps(translator.model))
     for size, sentences in ((VOCABULARY, 1), (VOCABULARY - 1, 2)):
+        batch = Batch(source, automata=Builder(size).build([[0]] * sentences))
         with pytest.raises(ValueError, match=f"over {size} tokens for {sentences} sentences, expected 40 tokens and 2"):
-            batch = Batch(source, automata=Builder(size).build([[0]] * sentences))
             Searcher().search(steps, batch, limits, SearchOptions())
     with pytest.raises(ValueError, match="wrap AutomataSteps in PrefixSteps"):
         AutomataSteps(PrefixSteps(ModelSteps(translator.model)))
