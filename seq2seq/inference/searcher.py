@@ -136,9 +136,7 @@ class SearchInputs(NamedTuple):
     """All inputs of the graph of a search, as tensors."""
 
     source: Any  # token ids (B, S) int32, right-padded, EOS included
-    limits: tuple[
-        Any, Any
-    ]  # minimum and maximum target lengths, (B,) int32 each, with EOS and all that is required
+    limits: tuple[Any, Any]  # minimum and maximum target lengths, (B,) int32 each, with EOS and all that is required
     numbers: DynamicSearchOptions
     uniforms: Any  # random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
     step_inputs: Any  # result of `StepSource.inputs`
@@ -230,7 +228,7 @@ def trace_search(
     signature = SearchInputs(
         source=tf.TensorSpec([None, None], tf.int32),
         limits=(lengths, lengths),
-        numbers=DynamicSearchOptions(*[number] * 5, tf.TensorSpec([], tf.int32), number),
+        numbers=DynamicSearchOptions(number, number, number, number, number, tf.TensorSpec([], tf.int32), number),
         uniforms=tf.TensorSpec([None, structure.num_hypotheses, None], tf.float32) if structure.sample else (),
         step_inputs=steps.signature,
     )

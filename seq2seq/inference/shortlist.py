@@ -43,7 +43,7 @@ class Shortlist(NamedTuple):
     candidates: np.ndarray
     frequent: np.ndarray
 
-    def select(self, sentences: Sequence[Ids], size: int, needed: Sequence[Ids] | None = None) -> np.ndarray:
+    def select(self, sentences: Sequence[Ids], size: int, needed: Sequence[np.ndarray] | None = None) -> np.ndarray:
         """Candidates of each sentence, independent of its batch.
 
         Args:
@@ -57,7 +57,7 @@ class Shortlist(NamedTuple):
         """
         own = [np.union1d(self.frequent, self.candidates[np.asarray(ids, np.int64), :size]) for ids in sentences]
         if needed is not None:
-            own = [np.union1d(ids, np.asarray(more, np.int32)) for ids, more in zip(own, needed, strict=True)]
+            own = [np.union1d(ids, more) for ids, more in zip(own, needed, strict=True)]
         return pad_concatenated(np.concatenate(own), list(map(len, own)))
 
 
