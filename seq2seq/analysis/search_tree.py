@@ -94,7 +94,7 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
     Args:
         translator: Translator with the model.
         sentence: Sentence that is short enough to be translated as a whole.
-        options: Search options (`beam_size`, penalties and limits); by default the translator's.
+        options: Search options (`beam_size`, penalties and limits, but no groups); by default the translator's.
 
     Returns:
         One row per node, the root (`<s>`) first, then step by step, best first; the index is the number of the node.

@@ -21,6 +21,23 @@ class TextSearchOptions(Section):
     beam_size: int = search_key(
         5, "Number of hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", ge=1
     )
+    beam_groups: int = search_key(
+        1,
+        "Number of groups into which the beam is divided; each group avoids tokens that the groups before it choose at "
+        "the same step, so that their hypotheses differ; 1: off. It must divide `beam_size`.",
+        unit="groups",
+        paper="Vijayakumar et al. 2018",
+        ge=1,
+    )
+    diversity_penalty: float = search_key(
+        0.5,
+        "Penalty per hypothesis of another beam group that chooses the same token at the same step, in nats; for "
+        "`beam_groups` above 1.",
+        unit="nats",
+        paper="Vijayakumar et al. 2018",
+        ge=0.0,
+        le=100.0,
+    )
     length_penalty: float | Literal["average"] = search_key(
         1.0,
         "Exponent, from -1 to 10, of the length normalisation: scores are divided by ((5 + length) / 6) ** exponent; "
@@ -99,6 +116,12 @@ class TextSearchOptions(Section):
             value = getattr(self, name)
             if not self.sample and value != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is {value}: it is for sampling, but 'sample' is false")
+        if self.beam_groups > 1 and self.sample:
+            raise ValueError(f"'beam_groups' is {self.beam_groups}: it is for beam search, but 'sample' is true")
+        if self.beam_size % self.beam_groups:
+            raise ValueError(f"'beam_size' is {self.beam_size}, not a multiple of 'beam_groups' {self.beam_groups}")
+        if self.beam_groups == 1 and self.diversity_penalty != type(self).model_fields["diversity_penalty"].default:
+            raise ValueError(f"'diversity_penalty' is {self.diversity_penalty:g}, but 'beam_groups' is 1")
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self

@@ -40,6 +40,7 @@ class DynamicSearchOptions(NamedTuple):
     length_penalty: Any
     coverage_penalty: Any
     repetition_penalty: Any
+    diversity_penalty: Any
     temperature: Any
     top_k: Any
     top_p: Any
@@ -52,6 +53,7 @@ class DynamicSearchOptions(NamedTuple):
             np.float32(0.0 if isinstance(alpha, str) else alpha),
             np.float32(options.coverage_penalty),
             np.float32(options.repetition_penalty),
+            np.float32(options.diversity_penalty),
             np.float32(options.temperature),
             np.int32(options.top_k or np.iinfo(np.int32).max),
             np.float32(options.top_p),
@@ -62,6 +64,7 @@ class StaticSearchOptions(NamedTuple):
     """Search options that determine the graph."""
 
     num_hypotheses: int  # hypotheses kept at once, or drawn
+    num_groups: int  # groups into which they are divided, 1 when sampling
     sample: bool  # hypotheses are drawn, not searched for
     uses_top_k_or_p: bool  # sampling excludes unlikely tokens
     average_score: bool  # scores are divided by the length
@@ -76,6 +79,7 @@ class StaticSearchOptions(NamedTuple):
         """Read the static part of `options`."""
         return cls(
             num_hypotheses=options.num_hypotheses,
+            num_groups=options.beam_groups,
             sample=options.sample,
             uses_top_k_or_p=options.sample and (options.top_k is not None or options.top_p < 1.0),
             average_score=options.length_penalty == "average",
@@ -124,14 +128,15 @@ class StaticSearchOptions(NamedTuple):
             return sample(*start, constraints, inputs.uniforms, **options, keep_attention=keep)
         if self.num_hypotheses == 1:
             return greedy_search(*start, constraints, keep_attention=keep)
-        return beam_search(*start, constraints, beam_size=self.num_hypotheses, keep_attention=keep)
+        groups = {"num_groups": self.num_groups, "diversity_penalty": numbers.diversity_penalty}
+        return beam_search(*start, constraints, beam_size=self.num_hypotheses, **groups, keep_attention=keep)
 
 
 class SearchInputs(NamedTuple):
     """All inputs of the graph of a search, as tensors."""
 
     source: Any  # token ids (B, S) int32, right-padded, EOS included
-    limits: tuple[Any, Any]  # minimum and maximum target lengths, (B,) int32 each, EOS and a prefix included
+    limits: tuple[Any, Any]  # minimum and maximum target lengths, (B,) int32 each, with EOS and all that is required
     numbers: DynamicSearchOptions
     uniforms: Any  # random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
     step_inputs: Any  # result of `StepSource.inputs`
@@ -140,10 +145,9 @@ class SearchInputs(NamedTuple):
     def from_batch(
         cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
     ) -> "SearchInputs":
-        """Inputs for a batch; maximum lengths are raised to leave room for its prefixes and EOS."""
+        """Inputs for a batch; maximum lengths are raised to `Batch.needed_lengths`."""
         step_inputs = steps.inputs(batch)  # raises an error if the batch does not suit the steps
-        if len(batch.prefixes):
-            limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
+        limits = limits[0], np.maximum(limits[1], batch.needed_lengths())
         draws = (
             sampling_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
         )
@@ -224,7 +228,7 @@ def trace_search(
     signature = SearchInputs(
         source=tf.TensorSpec([None, None], tf.int32),
         limits=(lengths, lengths),
-        numbers=DynamicSearchOptions(number, number, number, number, tf.TensorSpec([], tf.int32), number),
+        numbers=DynamicSearchOptions(number, number, number, number, number, tf.TensorSpec([], tf.int32), number),
         uniforms=tf.TensorSpec([None, structure.num_hypotheses, None], tf.float32) if structure.sample else (),
         step_inputs=steps.signature,
     )

@@ -43,18 +43,21 @@ class Shortlist(NamedTuple):
     candidates: np.ndarray
     frequent: np.ndarray
 
-    def select(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
+    def select(self, sentences: Sequence[Ids], size: int, needed: Sequence[np.ndarray] | None = None) -> np.ndarray:
         """Candidates of each sentence, independent of its batch.
 
         Args:
             sentences: Source token ids of B sentences.
             size: Number of candidates per source token, at most `MAX_CANDIDATES`.
+            needed: Further candidates of each sentence; None: none.
 
         Returns:
             Target token ids (B, C) int32 in ascending order, so that the index of each special token is its id; 0 after
             a sentence's last.
         """
         own = [np.union1d(self.frequent, self.candidates[np.asarray(ids, np.int64), :size]) for ids in sentences]
+        if needed is not None:
+            own = [np.union1d(ids, more) for ids, more in zip(own, needed, strict=True)]
         return pad_concatenated(np.concatenate(own), list(map(len, own)))
 
 

@@ -1,4 +1,4 @@
-"""Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
+"""Step sources of a search: a model alone, with a shortlist, a language model or automata, or after a prefix.
 
 A step source may wrap another one, so they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`.
 It holds only what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so one
@@ -8,14 +8,23 @@ graph serves them all. Nothing is read from disk here.
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from seq2seq.data.padding import pad
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.inference.shortlist import Ids, Shortlist
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
+from seq2seq.search import (
+    NEG_INF,
+    Automata,
+    StepFunction,
+    StepOutput,
+    shallow_fusion,
+    with_automata,
+    with_prefix,
+)
 
 DecodeStep = Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]  # logits, state, attention, as `DecoderModel.decode_step`
 # Start of a search: step function, state (B, 1, ...) and memory (B, ...).
@@ -27,6 +36,29 @@ class Batch(NamedTuple):
 
     sources: Sequence[Ids]  # token ids of each, without EOS; a language model's are its prompts
     prefixes: Sequence[Ids] = ()  # target token ids that each hypothesis begins with; read by `PrefixSteps` only
+    automata: Automata | None = None  # of NumPy arrays; read by `AutomataSteps` and `ShortlistSteps`
+
+    def needed_tokens(self) -> list[np.ndarray] | None:
+        """For each sentence, the tokens that its automata may need, in ascending order."""
+        if self.automata is None:
+            return None
+        found = []
+        for initial in self.automata.initial:
+            reached = new = np.unique(initial)
+            while len(new):
+                new = np.setdiff1d(self.automata.next_states[new], reached)
+                reached = np.union1d(reached, new)
+            found.append(np.unique(self.automata.advance[reached]))
+        return found
+
+    def needed_lengths(self) -> np.ndarray:
+        """Maximum lengths (B,) that leave room for prefixes, what automata require, and EOS."""
+        lengths = np.ones(len(self.sources), np.int32)
+        if len(self.prefixes):
+            lengths += [len(prefix) for prefix in self.prefixes]
+        if self.automata is not None:
+            lengths += self.automata.remaining[self.automata.initial].sum(axis=1, dtype=np.int32)
+        return lengths
 
 
 class StepSource(Protocol):
@@ -98,7 +130,10 @@ class ModelSteps:
 
 
 class ShortlistSteps:
-    """Steps of another source, restricted to each sentence's candidates, `size` per source token."""
+    """Steps of another source, restricted to each sentence's candidates.
+
+    These are `size` per source token, and what the sentence's automata need.
+    """
 
     def __init__(self, steps: StepSource, shortlist: Shortlist, size: int) -> None:
         self.steps, self.shortlist, self.size = steps, shortlist, size
@@ -107,7 +142,7 @@ class ShortlistSteps:
         self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
-        return self.shortlist.select(batch.sources, self.size), self.steps.inputs(batch)
+        return self.shortlist.select(batch.sources, self.size, batch.needed_tokens()), self.steps.inputs(batch)
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         if candidates is not None:
@@ -135,6 +170,38 @@ class FusionSteps:
         # A language model reads a column of any ids.
         language_step, its_state, its_memory = self.language_steps.start(source[:, :1], ())
         return shallow_fusion(step, language_step, weight), (state, its_state), (memory, its_memory)
+
+
+class AutomataSteps:
+    """Steps of another source that follow the batch's automata, see `search.with_automata`."""
+
+    def __init__(self, steps: StepSource) -> None:
+        if isinstance(steps, PrefixSteps):
+            raise ValueError("a forced prefix wins over automata: wrap AutomataSteps in PrefixSteps")
+        self.steps = steps
+        self.graph_key: Hashable = ("automata", steps.graph_key)
+        self.models = steps.models
+        table, states = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        self.signature: Any = (
+            Automata(table, tf.TensorSpec([None, None], tf.bool), states, states, table),
+            steps.signature,
+        )
+
+    def inputs(self, batch: Batch) -> Any:
+        size, automata = self.models[0].output_embedding.vocabulary_size, batch.automata
+        if automata is None:
+            nothing, places = np.zeros(1, np.int32), np.zeros((len(batch.sources), 1), np.int32)
+            automata = Automata(np.zeros((1, size), np.int32), np.zeros((1, size), bool), nothing, nothing, places)
+        if automata.next_states.shape[1] != size or len(automata.initial) != len(batch.sources):
+            raise ValueError(
+                f"found automata over {automata.next_states.shape[1]} tokens for {len(automata.initial)} sentences, "
+                f"expected {size} tokens and {len(batch.sources)} sentences"
+            )
+        return automata, self.steps.inputs(batch)
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
+        automata, inner = inputs
+        return with_automata(*self.steps.start(source, inner, candidates), automata, bos_id=BOS_ID, eos_id=EOS_ID)
 
 
 class PrefixSteps:

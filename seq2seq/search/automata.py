@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from seq2seq.arguments import check_arguments
-from seq2seq.search.step import BLOCKED, Requirements, SearchConstraints, StepFunction, StepOutput
+from seq2seq.search.step import BLOCKED, Requirements, StepFunction, StepOutput
 
 
 class Automata(NamedTuple):
@@ -30,7 +30,7 @@ class Automata(NamedTuple):
 
 @check_arguments()
 def with_automata(
-    step: StepFunction, state: Any, memory: Any, automata: Automata, constraints: SearchConstraints
+    step: StepFunction, state: Any, memory: Any, automata: Automata, *, bos_id: int, eos_id: int
 ) -> tuple[StepFunction, Any, Any]:
     """Follow the automata of each sentence, so that every search keeps to what they ask for.
 
@@ -48,7 +48,8 @@ def with_automata(
         state: Initial state of the search, tensors (B, 1, ...).
         memory: Memory of the search.
         automata: Automata over the vocabulary of the step.
-        constraints: Constraints of the search, read for BOS and EOS.
+        bos_id: Token id of BOS, with which automata do not move.
+        eos_id: Token id of EOS.
 
     Returns:
         Step, state and memory to start the search with. The state includes that of each automaton, (B, K, C) int64.
@@ -58,14 +59,14 @@ def with_automata(
     remaining = tf.cast(automata.remaining, tf.float32)
     # The fraction is concave, so completing a phrase of which less is missing lowers the sum more.
     missing = tf.gather(remaining + (1 - 2**-remaining) / 64, automata.next_states)
-    missing = tf.where(tf.range(size) == constraints.eos_id, 0.0, missing)
+    missing = tf.where(tf.range(size) == eos_id, 0.0, missing)
     missing = tf.where(automata.blocked, BLOCKED, missing)
     advance = tf.cast(automata.advance, tf.int64)
 
     def followed(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
         places, inner = state
         moved = tf.gather(table, size * places + tokens[:, :, None])
-        places = tf.where(tokens[:, :, None] == constraints.bos_id, places, moved)
+        places = tf.where(tokens[:, :, None] == bos_id, places, moved)
         output = step(tokens, inner, memory)
         if output.candidates is None:
             each = tf.gather(missing, places)

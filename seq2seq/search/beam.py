@@ -51,9 +51,13 @@ def beam_search(
 ) -> SearchResult:
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
 
-    Each step ranks all one-token extensions by their summed log-probability. An extension by EOS among the
-    K best is finished, and scored by length and coverage; the K best others stay in the beam. A sentence is
-    done, and frozen, once K of its hypotheses are finished.
+    Each step ranks all one-token extensions by their summed log-probability, or, if something is required, as
+    `best_extensions` does. An extension by EOS among the K best is finished, and scored by length and coverage; the K
+    best others stay in the beam. A sentence is done, and frozen, once K of its hypotheses are finished.
+
+    With G groups, each is such a beam of K / G hypotheses. At each step, they are extended one after the other: for
+    each hypothesis that earlier groups have just extended by a token, other than EOS, and kept, that token loses
+    `diversity_penalty` in the ranking, but not in scores. Several groups may find the same hypothesis.
 
     Args:
         step: See `greedy_search`; called with the K hypotheses of the beam.
@@ -61,16 +65,22 @@ def beam_search(
         memory: See `greedy_search`; not repeated for each hypothesis.
         constraints: Constraints of the search; their penalties decide which finished hypotheses are best.
         beam_size: Beam size K, at least 1.
+        num_groups: Number of groups G, which divides K; 1: no groups.
+        diversity_penalty: Not negative; a number or a scalar tensor.
         keep_attention: See `greedy_search`.
 
     Returns:
         `SearchResult` with N = K.
 
+    Raises:
+        ValueError: K is not a multiple of G.
+
     Source:
-        Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
+        Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2; Vijayakumar et al. (2018),
+        section 3, with Hamming diversity, for groups.
 
     Departure:
-        Finished hypotheses do not narrow the beam.
+        Finished hypotheses do not narrow the beam. Penalties of earlier steps are not part of the ranking.
     """
     if beam_size % num_groups:
         raise ValueError(f"beam_size {beam_size} is not a multiple of num_groups {num_groups}")
@@ -101,14 +111,14 @@ def beam_search(
                 best.scores, tf.fill(tf.shape(ends), tf.cast(t, tf.int64)), parents, best.log_probs
             )
             first = FinishedHypotheses(*(values[:, :size] for values in first))
-            lengths_covered = tf.gather(covered, first.beam_positions, batch_dims=1)
-            end_scores = its.score_hypotheses(first.scores, t + 1, lengths_covered)
+            its_covered = tf.gather(covered, first.beam_positions, batch_dims=1)
+            end_scores = its.score_hypotheses(first.scores, t + 1, its_covered)
             may_end = ends[:, :size] & (first.scores > NEG_INF / 2) & ~_is_full(its_finished)[:, None]
             merged = _merge(its_finished, first._replace(scores=tf.where(may_end, end_scores, NEG_INF)))
 
             _, others = native_top_k(-tf.cast(ends, tf.float32), size)
-            kept = (tf.where(ends, NEG_INF, best.scores), parents, tokens, best.log_probs, best.places)
-            *kept, places = (tf.gather(values, others, batch_dims=1) for values in kept)
+            extended = (tf.where(ends, NEG_INF, best.scores), parents, tokens, best.log_probs, best.places)
+            *kept, places = (tf.gather(values, others, batch_dims=1) for values in extended)
             groups.append((*kept, merged))
             if group < num_groups - 1:
                 chosen = diversity_penalty * tf.reduce_sum(tf.one_hot(places, tf.shape(scores)[2]), axis=1)

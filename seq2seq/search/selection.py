@@ -7,6 +7,8 @@ import tensorflow as tf
 from seq2seq.search.step import BLOCKED, NEG_INF, Requirements
 
 BLOCK_SIZE = 32  # neighbouring values in a block of `top_k`
+MISSING_COST = 2.0  # estimated cost of a missing token, nats, which decides between extensions of equal rank
+TIE_WEIGHT = 1e-4  # of that estimate
 
 
 class Extensions(NamedTuple):
@@ -23,13 +25,22 @@ def best_extensions(
 ) -> Extensions:
     """The best 2K extensions of K hypotheses of each sentence, fewer only if there are no 2K.
 
-    Without requirements, these are the ones with the best scores. TODO
+    Without requirements, these are the extensions with the highest scores. With requirements, an extension dominates
+    another if its score is higher and no more is missing: the least dominated ones are the best. So each hypothesis
+    that has made more progress than all better ones stays in the beam, and requirements are met where this costs least,
+    neither at once nor last of all.
 
     Args:
         sums: (B, K) float32, summed log-probabilities of the hypotheses.
         scores: (B, K, C) float32, of the candidates of the step.
         requirements: What is required of them.
         penalties: (B, C) float32, subtracted from the scores by which extensions are ranked.
+
+    Source:
+        Post and Vilar (2018), section 3.2, for the extensions that are considered with requirements.
+
+    Departure:
+        Post and Vilar share the beam evenly among hypotheses that meet equally much.
     """
     number = 2 * sums.shape[1]
     ranked = scores if penalties is None else scores - penalties[:, None]
@@ -74,7 +85,8 @@ def _least_dominated(totals: tf.Tensor, missing: tf.Tensor, number: int) -> tf.T
     is_ahead = is_possible[:, :, None] & (missing[:, :, None] <= counts)
     ahead = tf.cumsum(tf.cast(is_ahead, tf.float32), axis=1, exclusive=True)
     ahead = tf.gather(ahead, tf.cast(missing, tf.int64), batch_dims=2)
-    _, order = native_top_k(tf.where(is_possible, -ahead, -BLOCKED), tf.minimum(number, size))
+    tie_break = TIE_WEIGHT * tf.maximum(totals - MISSING_COST * missing, -1.0 / TIE_WEIGHT)
+    _, order = native_top_k(tf.where(is_possible, tie_break - ahead, -BLOCKED), tf.minimum(number, size))
     return tf.gather(by_score, order, batch_dims=1)
 
 

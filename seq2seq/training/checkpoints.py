@@ -43,8 +43,9 @@ CHANGEABLE_KEYS = (
     # Machine settings: a run resumed on another device gets the defaults of that device anyway.
     *(f"training.{key}" for key in ("distribution", "precision", "deterministic")),
     "validation.patience",
-    # Validation has its own beam size, never samples, and uses none of the external files.
+    # Validation has its own beam size without groups, never samples, and uses none of the external files.
     *(f"search.{key}" for key in ("beam_size", "n_best", "sample", "temperature", "top_k", "top_p", "seed")),
+    *(f"search.{key}" for key in ("beam_groups", "diversity_penalty")),
     *(f"search.{key}" for key in EXTERNAL_OPTIONS),
     # A machine setting: a translation does not depend on its batch.
     "search.batch_tokens",

@@ -17,7 +17,7 @@ from seq2seq.search import (
     without_repetition,
 )
 from tests.automata import Builder
-from tests.fake import EOS, INNER, UNK, Fake, V, check
+from tests.fake import BOS, EOS, INNER, UNK, Fake, V, check
 
 WEIGHT = 0.7
 CANDIDATES = np.array([[0, 1, 2, 3, 4, 5], [0, 2, 3, 4, 0, 0], [0, 1, 3, 5, 0, 0]])
@@ -102,7 +102,7 @@ class Constrained(Fake):
             start = shallow_fusion(self, self.helper, WEIGHT), state, memory
         builder = Builder(V)
         initial = [asked.states(builder) for asked in self.asked]
-        start = with_automata(*start, builder.build([initial[row] for row in chosen]), rules)
+        start = with_automata(*start, builder.build([initial[row] for row in chosen]), bos_id=BOS, eos_id=EOS)
         if any(self.prefixes):
             longest = max(map(len, self.prefixes))
             prefixes = [[*prefix, *[0] * (longest - len(prefix))] for prefix in self.prefixes]
@@ -178,7 +178,7 @@ models = st.fixed_dictionaries(
 LIMITS = [5, 4, 3]
 
 
-@settings(max_examples=15, derandomize=True, deadline=None, database=None)
+@settings(max_examples=12, derandomize=True, deadline=None, database=None)
 @given(
     model=models,
     forbidden=st.sampled_from([(), (UNK,)]),
@@ -217,7 +217,7 @@ def run(kind, fake, limits, rows=None, **values):
 
 
 @pytest.mark.parametrize("kind", ["greedy", "sample", "beam", "groups"])
-@settings(max_examples=3, derandomize=True, deadline=None, database=None)
+@settings(max_examples=2, derandomize=True, deadline=None, database=None)
 @given(model=models)
 def test_every_search_keeps_to_what_is_asked_whatever_its_batch(kind, model):
     fake, limits = Constrained(**model), [9, 4, 14]
@@ -300,7 +300,7 @@ def test_groups_differ_and_without_a_penalty_each_finds_the_same():
     same = beam_search(fake, *fake.start(), rules, beam_size=6, num_groups=2)
     for ours, theirs in zip(same, one, strict=True):
         for shift in (0, 1):
-            np.testing.assert_array_equal(ours[:, shift::2], theirs)
+            np.testing.assert_allclose(ours[:, shift::2], theirs, atol=1e-5)
     diverse = beam_search(fake, *fake.start(), rules, beam_size=6, num_groups=2, diversity_penalty=2.0)
     count = [sum(len({*map(tuple, row)}) for row in result.tokens.numpy().tolist()) for result in (same, diverse)]
     assert count[0] == 12 < count[1]

@@ -224,6 +224,12 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
         ),
         ("validation.compute_bleu=false", "validation: 'metric: bleu' needs 'compute_bleu: true'."),
         ("search.n_best=4 search.beam_size=3", "search: 'n_best' is 4, more than 'beam_size' 3."),
+        ("search.beam_groups=2", "search: 'beam_size' is 5, not a multiple of 'beam_groups' 2."),
+        (
+            "search.beam_groups=5 search.sample=true",
+            "search: 'beam_groups' is 5: it is for beam search, but 'sample' is true.",
+        ),
+        ("search.diversity_penalty=0.1", "search: 'diversity_penalty' is 0.1, but 'beam_groups' is 1."),
         ("search.top_k=3", "search: 'top_k' is 3: it is for sampling, but 'sample' is false."),
         ("search.top_p=0.5", "search: 'top_p' is 0.5: it is for sampling, but 'sample' is false."),
         ("search.temperature=2", "search: 'temperature' is 2.0: it is for sampling, but 'sample' is false."),

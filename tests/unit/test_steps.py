@@ -1,6 +1,6 @@
 """Sources of steps in every combination, against scores composed in NumPy and searched by plain loops."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -12,9 +12,10 @@ from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.shortlist import shortlist_from_pairs
-from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps, ShortlistSteps
+from seq2seq.inference.step_sources import AutomataSteps, Batch, ModelSteps, PrefixSteps, ShortlistSteps
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
+from tests.automata import Builder
 from tests.conftest import randomize
 from tests.reference import log_softmax
 from tests.toy import pairs, save
@@ -179,6 +180,46 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
         rest = [composed.scores(tokens[:t])[tokens[t]] for t in range(len(prefix), len(tokens))]
         np.testing.assert_allclose(result.log_probs[row, 0, len(prefix) : len(tokens)], rest, atol=1e-5)
         assert result.scores[row, 0] == pytest.approx(sum(rest), abs=1e-4)
+
+
+@pytest.mark.parametrize("shortlist", [False, True])
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 4, "beam_groups": 2}, {"sample": True}])
+def test_automata_are_followed_even_to_tokens_that_are_no_candidates(translator, options, shortlist):
+    source = translator.tokenizers.source.encode_batch(SENTENCES[:3])
+    known = translator.step_sources.shortlist
+    assert not {30, 31, 33} & set(known.select(source, SIZE)[0]), "or this tells nothing"
+    steps = ModelSteps(translator.model)
+    steps = AutomataSteps(ShortlistSteps(steps, known, SIZE) if shortlist else steps)
+    limits, searcher = (np.ones(3, np.int32), np.array([7, 7, 2], np.int32)), Searcher()
+
+    def search(rows):
+        builder = Builder(VOCABULARY)
+        asked = [[builder.require([30, 31]), builder.require([33])], [], [builder.require([31, 32, 33])]]
+        batch = Batch([source[row] for row in rows], automata=builder.build([asked[row] for row in rows]))
+        return searcher.search(steps, batch, tuple(limit[rows] for limit in limits), SearchOptions(**options))
+
+    together = search([0, 1, 2])
+    first, _, last = together.tokens[:, 0].tolist()
+    assert 33 in first
+    assert (30, 31) in pairwise(first)
+    assert last[:4] == [31, 32, 33, EOS_ID], "the maximum length leaves room"
+    for row, alone in enumerate(map(search, ([0], [1], [2]))):
+        width = min(alone.tokens.shape[2], together.tokens.shape[2])
+        np.testing.assert_array_equal(together.tokens[row, :, :width], alone.tokens[0, :, :width])
+    free = searcher.search(steps, Batch(source), limits, SearchOptions(**options))
+    plain = searcher.search(steps.steps, Batch(source), limits, SearchOptions(**options))
+    np.testing.assert_array_equal(free.tokens, plain.tokens)
+
+
+def test_automata_that_do_not_suit_the_batch_are_refused(translator):
+    source, limits = translator.tokenizers.source.encode_batch(SENTENCES[:2]), (np.ones(2, np.int32),) * 2
+    steps = AutomataSteps(ModelSteps(translator.model))
+    for size, sentences in ((VOCABULARY, 1), (VOCABULARY - 1, 2)):
+        batch = Batch(source, automata=Builder(size).build([[0]] * sentences))
+        with pytest.raises(ValueError, match=f"over {size} tokens for {sentences} sentences, expected 40 tokens and 2"):
+            Searcher().search(steps, batch, limits, SearchOptions())
+    with pytest.raises(ValueError, match="wrap AutomataSteps in PrefixSteps"):
+        AutomataSteps(PrefixSteps(ModelSteps(translator.model)))
 
 
 def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
