@@ -30,7 +30,7 @@ BATCH, BEAM, LARGE_BEAM = 32, SearchOptions(beam_size=5), SearchOptions(beam_siz
 
 def automata(required: list[list[tuple[int, ...]]], size: int) -> Automata:
     """Automata over token ids, one for each phrase of each sentence (Knuth, Morris and Pratt 1977)."""
-    rows, advance, remaining, initial = [np.zeros(size, np.int32)], [0], [0], []
+    rows, advance, remaining, initial = [np.zeros(size, np.int32)], [[0]], [0], []
     for phrases in required:
         initial.append([len(rows) + sum(map(len, phrases[:n])) for n in range(len(phrases))])
         for phrase in phrases:
@@ -40,7 +40,7 @@ def automata(required: list[list[tuple[int, ...]]], size: int) -> Automata:
                 fallback = int(row[token]) - start if place else 0
                 row[token] = start + place + 1 if place < len(phrase) - 1 else 0
                 rows.append(row)
-                advance.append(token)
+                advance.append([token])
                 remaining.append(len(phrase) - place)
     blocked = np.zeros((len(rows), size), bool)
     blocked[1:, EOS_ID] = True

@@ -68,7 +68,7 @@ class Builder:
         return Automata(
             states,
             blocked,
-            np.where(self.required, after.argmin(axis=1), 0).astype(np.int32),
+            np.where(self.required, after.argmin(axis=1), 0).astype(np.int32)[:, None],
             remaining.astype(np.int32),
             np.array([[*first, *[0] * (width - len(first))] for first in initial], np.int32),
         )

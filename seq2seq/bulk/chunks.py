@@ -21,7 +21,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.corpora.lines import count_lines, decode_lines, open_text
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import InputFormat, OutputFormat, count_translated, translate_to_rows
+from seq2seq.inference.output import ACCEPTED_KINDS, InputFormat, OutputFormat, count_translated, translate_to_rows
 from seq2seq.inference.step_factory import external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
@@ -58,7 +58,7 @@ class Job:
         """
         model = checksums(self.model) | external_checksums(self.model, self.options)
         values = {
-            "input": {"sha256": sha256(self.source), "lines": count_lines(self.source)},
+            "input": {"sha256": sha256(self.source), "lines": count_lines(self.source, ACCEPTED_KINDS[self.input_format])},
             "model": model,
             "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
             "format": self.output_format,
@@ -146,7 +146,8 @@ class Chunks:
         Raises:
             CorpusError: The file cannot be read, or has become shorter.
         """
-        with open_text(self.job.source, lenient=True) as handle:
+        accepts = ACCEPTED_KINDS[self.job.input_format]
+        with open_text(self.job.source, lenient=True, accepts=accepts) as handle:
             texts = decode_lines(handle, str(self.job.source), on_warning, lines.start)
             for first in lines[:: self.size]:
                 chunk = list(islice(texts, self.size))

@@ -42,10 +42,12 @@ def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
 
 
 @contextmanager
-def texts_or_input(texts: Sequence[str] | None, place: Path, prompt: str) -> Iterator[InputLines]:
-    """Yield the lines of texts, checked by `check_texts` before; without texts, those of a place."""
+def texts_or_input(
+    texts: Sequence[str] | None, place: Path, prompt: str, accepts: str = ""
+) -> Iterator[InputLines]:
+    """Yield the lines of texts, checked by `check_texts` before; without texts, those of a place, see `input_lines`."""
     if not texts:
-        with input_lines(place, prompt) as lines:
+        with input_lines(place, prompt, accepts) as lines:
             yield lines
         return
     yield InputLines([line + b"\n" for text in texts for line in os.fsencode(text).split(b"\n")], "text")

@@ -178,7 +178,7 @@ class InputLines:
         self._lines = decode_lines(raw, name, warn)
 
     @classmethod
-    def read(cls, handle: "io.BufferedReader[Any]", path: Path) -> "InputLines":
+    def read(cls, handle: "io.BufferedReader[Any]", path: Path, accepts: str = "") -> "InputLines":
         """The lines of an open input, compressed or not.
 
         Raises:
@@ -188,7 +188,7 @@ class InputLines:
         text = handle
         if not typed:
             with wrap_reading_errors(name):
-                text = text_stream(handle, name, lenient=True)
+                text = text_stream(handle, name, lenient=True, accepts=accepts)
         # Compressed text arrives in blocks, so its sender cannot wait for the answer to a single line.
         return cls(_ArrivingLines(handle) if text is handle and _arrives_slowly(handle) else text, name, typed)
 
@@ -243,10 +243,13 @@ class _ArrivingLines:
 
 
 @contextmanager
-def input_lines(path: Path, prompt: str) -> Iterator[InputLines]:
-    """Open the lines of an input, compressed or not; at a terminal, `prompt` tells the user what to type."""
+def input_lines(path: Path, prompt: str, accepts: str = "") -> Iterator[InputLines]:
+    """Open the lines of an input, compressed or not; at a terminal, `prompt` tells the user what to type.
+
+    `accepts` is a kind of file that is accepted besides lines of text.
+    """
     with open_input(path) as handle:
         if handle.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             print_stderr(f"{prompt}; {end} to finish.")
-        yield InputLines.read(handle, path)
+        yield InputLines.read(handle, path, accepts)

@@ -21,7 +21,7 @@ from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import PRECISIONS, Precision
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.inference.output import InputFormat, OutputFormat, translate_to_rows
+from seq2seq.inference.output import ACCEPTED_KINDS, InputFormat, OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
@@ -197,7 +197,7 @@ def translate(
         )
         loading = time.perf_counter() - start
         with (
-            texts_or_input(texts, source, "Type a sentence and press Enter") as lines,
+            texts_or_input(texts, source, "Type a sentence and press Enter", ACCEPTED_KINDS[input_format]) as lines,
             open_output(target, inputs=inputs) as written,
         ):
             _translate_lines(

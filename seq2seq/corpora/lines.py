@@ -72,9 +72,9 @@ def decode_lines(
             yield text
 
 
-def count_lines(path: Path) -> int:
+def count_lines(path: Path, accepts: str = "") -> int:
     """Number of lines in a file, compressed or not, as these readers count them; errors as in `open_text`."""
-    with wrap_reading_errors(str(path)), open_text(path) as handle:
+    with wrap_reading_errors(str(path)), open_text(path, accepts=accepts) as handle:
         return sum(1 for _ in handle)
 
 
@@ -104,18 +104,20 @@ def strip_line_end(raw: bytes, number: int) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def open_text(path: Path, lenient: bool = False) -> "io.BufferedReader[Any]":
+def open_text(path: Path, lenient: bool = False, accepts: str = "") -> "io.BufferedReader[Any]":
     """Open a file or stream for reading bytes of text, uncompressed; errors as in `open_input` and `text_stream`."""
     name, file = place_name(path), open_input(path)
     with wrap_reading_errors(name):
         try:
-            return text_stream(file, name, lenient)
+            return text_stream(file, name, lenient, accepts)
         except BaseException:
             file.close()
             raise
 
 
-def text_stream(file: "io.BufferedReader[Any]", name: str, lenient: bool = False) -> "io.BufferedReader[Any]":
+def text_stream(
+    file: "io.BufferedReader[Any]", name: str, lenient: bool = False, accepts: str = ""
+) -> "io.BufferedReader[Any]":
     """Check the first bytes of an open file, and return the file, uncompressed if it is compressed.
 
     The bytes remain to be read.
@@ -125,6 +127,7 @@ def text_stream(file: "io.BufferedReader[Any]", name: str, lenient: bool = False
         name: Name of the file, for errors.
         lenient: Whether its lines are for `decode_lines`, which replaces invalid bytes: a file that is entirely in
             another encoding is then an error here.
+        accepts: A kind of file besides lines of text, see `file_kinds`.
 
     Raises:
         CorpusError: It is not text in UTF-8, compressed or not; the message says what it is and what to do.
@@ -132,7 +135,7 @@ def text_stream(file: "io.BufferedReader[Any]", name: str, lenient: bool = False
     """
     file, command = uncompress(file)
     head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
-    check_file_kind(head, name, command)
+    check_file_kind(head, name, command, accepts)
     if lenient and is_in_another_encoding(head):
         remedy = with_file(describe_invalid(head.split(b"\n")), name, command)
         raise CorpusError(f"{name}: expected UTF-8, found other bytes in most lines that are not ASCII. {remedy}")

@@ -19,6 +19,7 @@ ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 OutputFormat = Literal["text", "tsv", "jsonl"]
 InputFormat = Literal["text", "jsonl"]
+ACCEPTED_KINDS: dict[InputFormat, str] = {"text": "", "jsonl": "JSON Lines"}  # of files, besides lines of text
 
 
 def translate_to_rows(

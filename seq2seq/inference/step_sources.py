@@ -183,7 +183,7 @@ class AutomataSteps:
         self.models = steps.models
         table, states = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         self.signature: Any = (
-            Automata(table, tf.TensorSpec([None, None], tf.bool), states, states, table),
+            Automata(table, tf.TensorSpec([None, None], tf.bool), table, states, table),
             steps.signature,
         )
 
@@ -191,7 +191,8 @@ class AutomataSteps:
         size, automata = self.models[0].output_embedding.vocabulary_size, batch.automata
         if automata is None:
             nothing, places = np.zeros(1, np.int32), np.zeros((len(batch.sources), 1), np.int32)
-            automata = Automata(np.zeros((1, size), np.int32), np.zeros((1, size), bool), nothing, nothing, places)
+            table = np.zeros((1, size), np.int32)
+            automata = Automata(table, table > 0, nothing[:, None], nothing, places)
         if automata.next_states.shape[1] != size or len(automata.initial) != len(batch.sources):
             raise ValueError(
                 f"found automata over {automata.next_states.shape[1]} tokens for {len(automata.initial)} sentences, "

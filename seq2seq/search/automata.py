@@ -16,7 +16,8 @@ class Automata(NamedTuple):
     Attributes:
         next_states: (S, V) int32, the state after each token of the vocabulary.
         blocked: (S, V) bool, tokens that must not come next in a state; EOS where something required is missing.
-        advance: (S,) int32, the token that leads to completion in the fewest steps; 0 if nothing is missing.
+        advance: (S, A) int32, tokens that lead to completion, the one that does so in `remaining` steps first; 0 in
+            empty places.
         remaining: (S,) int32, the number of those steps; 0 if nothing is missing.
         initial: (B, C) int32, the states in which the automata of each sentence start; 0 in empty places.
     """
@@ -72,7 +73,7 @@ def with_automata(
             each = tf.gather(missing, places)
         else:
             each = tf.gather(tf.reshape(missing, [-1]), size * places[:, :, :, None] + output.candidates[:, None, None])
-        needed, _ = output.find(tf.gather(advance, places))
+        needed, _ = output.find(tf.reshape(tf.gather(advance, places), tf.concat([tf.shape(tokens), [-1]], axis=0)))
         return output._replace(
             state=(places, output.state), requirements=Requirements(tf.reduce_sum(each, axis=2), needed)
         )
