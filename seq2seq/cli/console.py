@@ -18,8 +18,10 @@ from types import FrameType
 from typing import IO, Any
 
 from rich.console import Console
+from rich.control import Control
 from rich.markup import escape
 from rich.progress import Progress
+from rich.segment import ControlType
 
 from seq2seq.corpora.lines import decode_lines, text_stream, wrap_reading_errors
 from seq2seq.errors import Seq2SeqWarning
@@ -27,8 +29,10 @@ from seq2seq.storage.files import STDIN, STDOUT, place_name
 from seq2seq.storage.streams import open_input, open_output
 
 stderr = Console(stderr=True)
+_interrupted = threading.Event()  # by Ctrl-C, in the command that is running
 EXIT_INTERRUPTED = 130
 READ_BYTES = 2**16  # bytes read at once from a pipe or a terminal
+ERASE_LINE = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 PAUSE = 0.02  # seconds without input after which the lines so far are processed
 
 
@@ -95,13 +99,13 @@ def show_own_warnings() -> None:
 def report_interruption() -> Iterator[None]:
     """End a command that Ctrl-C interrupts with one line and exit code 130.
 
-    Libraries may turn the KeyboardInterrupt into errors of their own, e.g. TensorFlow during its import.
+    Libraries may turn the KeyboardInterrupt into errors of their own, e.g. TensorFlow during its import. Notes of the
+    error are added to the line.
     """
-    interrupted = False
+    _interrupted.clear()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
+        _interrupted.set()
         raise KeyboardInterrupt
 
     ours = threading.current_thread() is threading.main_thread()
@@ -111,14 +115,18 @@ def report_interruption() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not interrupted and not isinstance(error, KeyboardInterrupt):
+        if not _is_interruption(error):
             raise
         with suppress(OSError):
-            print("interrupted", file=sys.stderr)
+            print("; ".join(["interrupted", *getattr(error, "__notes__", ())]), file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
     finally:
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    return _interrupted.is_set() or isinstance(error, KeyboardInterrupt)
 
 
 @contextmanager
@@ -132,8 +140,11 @@ def progress_bar(description: str, total: int | None, hidden: bool = False) -> I
 def import_tensorflow() -> None:
     """Import TensorFlow and initialise its devices without its start-up messages on stderr.
 
-    If that fails, the messages are printed. A GPU that cannot be used is reported as a warning.
+    If that fails, the messages are printed. A GPU that cannot be used is reported as a warning. At a terminal, a line
+    says meanwhile what is happening, since this takes seconds.
     """
+    if stderr.is_terminal:
+        stderr.print("loading TensorFlow ...", end="\r", highlight=False)
     sys.stderr.flush()
     real = os.dup(2)
     with _scratch_file() as captured, warnings.catch_warnings(record=True) as caught:
@@ -143,13 +154,17 @@ def import_tensorflow() -> None:
             from seq2seq.devices.device import DeviceWarning, set_up_device
 
             set_up_device()
-        except BaseException:
-            captured.seek(0)
-            os.write(real, captured.read())
+        except BaseException as error:
+            if _is_interruption(error):
+                error.add_note("nothing is done or saved yet: the same command starts again")
+            else:
+                captured.seek(0)
+                os.write(real, captured.read())
             raise
         finally:
             os.dup2(real, 2)
             os.close(real)
+            stderr.control(ERASE_LINE)  # at a terminal
     for warning in caught:
         if issubclass(warning.category, DeviceWarning):
             warn(str(warning.message))

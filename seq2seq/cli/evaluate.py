@@ -12,6 +12,7 @@ from seq2seq.cli.console import (
     import_tensorflow,
     input_place,
     output_place,
+    print_stderr,
     print_stdout,
     progress_bar,
     warn,
@@ -20,7 +21,7 @@ from seq2seq.cli.console import (
 from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
-from seq2seq.corpora import read_lines
+from seq2seq.corpora import open_corpus, read_lines
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.tokenizers import BLEU_TOKENIZERS, BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
@@ -39,6 +40,15 @@ def evaluate(
         Path | None,
         typer.Argument(
             parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+        ),
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAIRS]...",
+            help="Test pairs, instead of --source and --reference: a file of source<TAB>target lines, or two "
+            "line-aligned files.",
+            show_default=False,
         ),
     ] = None,
     source: Annotated[
@@ -72,21 +82,29 @@ def evaluate(
             help=f"Tokenizer for BLEU: {', '.join(BLEU_TOKENIZERS)}. Default: the one for the references' language.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table; docs/files-and-formats.md lists its fields.")
+    ] = False,
     *,
     search: dict[str, Any],
 ) -> None:
     """Score translations with sacreBLEU: BLEU, chrF2 and TER, with signatures and 95% bootstrap confidence intervals.
 
-    Give a MODEL with --source and --reference, or --hypotheses with --reference. BLEU counts words,
-    which some languages (Chinese, Japanese, Thai and others) do not separate by spaces: --target-language selects a
-    tokenizer by the language, --bleu-tokenizer by its name.
+    Give a MODEL with PAIRS or with --source and --reference, or --hypotheses with --reference. BLEU counts words, which
+    some languages (Chinese, Japanese, Thai and others) do not separate by spaces: --target-language selects a tokenizer
+    by the language, --bleu-tokenizer by its name.
 
     With a MODEL, the speed is measured as well, from raw text to raw text. It includes a few seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
     """
-    if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
-        raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
+    if pairs and (source or reference or hypotheses):
+        raise typer.BadParameter(
+            f"found pairs, {' '.join(pairs)}, and files for --source, --reference or --hypotheses: give one of them"
+        )
+    if not pairs and (not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None)):
+        raise typer.BadParameter(
+            "give MODEL PAIRS, MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE"
+        )
     if model is None and output is not None:
         raise typer.BadParameter("--output is for a model's translations, but there is no MODEL")
     if model is None and precision is not None:
@@ -94,13 +112,11 @@ def evaluate(
     if model is None and search:
         given = ", ".join(flag(key) for key in search)
         raise typer.BadParameter(f"{given}: for translation by a model, but there is no MODEL")
-    answers = source or hypotheses
-    assert answers is not None
-    texts = [answers, *reference]
+    texts = [*map(input_place, pairs or ()), *filter(None, (source, hypotheses)), *(reference or ())]
     check_inputs(texts)
     if output is not None:
         check_output(output, inputs=texts)
-    lines, *references = _aligned(texts)
+    lines, *references = _read_pairs(pairs) if pairs else _aligned(texts)
     if model is None:
         from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
@@ -151,6 +167,16 @@ def _evaluate_model(
     if said := unknown.describe("model"):
         warn(said)
     return report
+
+
+def _read_pairs(files: Sequence[str]) -> list[list[str]]:
+    """Read the sources and references of pairs, in the formats that `seq2seq train` detects."""
+    from seq2seq.corpora.survey import detect_pairs
+
+    found = detect_pairs(files)
+    print_stderr(found.description)
+    pairs = list(open_corpus(found.corpus))
+    return [[pair.source for pair in pairs], [pair.target for pair in pairs]]
 
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:

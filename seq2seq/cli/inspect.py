@@ -49,7 +49,13 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     parts, unit = corpus.get("train", []), _unit(found)
     named = {f"train {number}" if len(parts) > 1 else "train": part for number, part in enumerate(parts, start=1)}
     named |= {"valid": corpus["valid"]} if "valid" in corpus else {}
-    others = {name: value for name, value in corpus.items() if name not in ("train", "valid")}
+    others = {name: value for name, value in corpus.items() if name not in ("train", "valid", "source_lines")}
+    if lines := corpus.get("source_lines"):
+        others["source_lines"] = (
+            f"the longest has {pluralize(lines['max_tokens'], 'token')}; 99% have at most "
+            f"{pluralize(lines['usual_tokens'], 'token')} and {pluralize(lines['usual_sentences'], 'sentence')}; "
+            f"{lines['several_sentences']:.1%} have several sentences"
+        )
     tables = {
         "Model": {
             "directory": found["directory"],

@@ -28,24 +28,32 @@ def commands_after_run(config: Config, report: "TrainingReport") -> str:
     model, seq2seq = quote(str(report.directory)), program()
     uses = {}
     corpora = config.corpora
-    files = next((corpus for corpus in (corpora.test, corpora.valid) if corpus and corpus.target), None)
-    target = quote(str(resolve_file(files.target))) if files and files.target else None
     if isinstance(config, TranslationConfig):
         sentence = min((source for source, _ in report.samples), key=_distance, default="")
         end_of_options = "-- " * sentence.startswith("-")
         uses["translate"] = f"{seq2seq} translate {model} {end_of_options}{quote(sentence)}"
-        if files and files.source and target:
-            source = quote(str(resolve_file(files.source)))
-            uses["evaluate"] = f"{seq2seq} evaluate {model} --source {source} --reference {target}"
+        uses["evaluate"] = f"{seq2seq} evaluate {model} {_test_pairs(config)}"
     else:
         uses["generate"] = f"{seq2seq} generate {model}"
+        target = next((corpus.target for corpus in (corpora.test, corpora.valid) if corpus and corpus.target), None)
         if target:
-            uses["perplexity"] = f"{seq2seq} perplexity {model} -i {target}"
+            uses["perplexity"] = f"{seq2seq} perplexity {model} -i {quote(str(resolve_file(target)))}"
     copy = report.directory.absolute().with_name(f"{report.directory.absolute().name}-export")
     if not copy.exists():
         uses["export"] = f"{seq2seq} export {model} {quote(str(report.directory.parent / copy.name))}"
     uses["inspect"] = f"{seq2seq} inspect {model}"
     return _aligned(dict(list(uses.items())[:NUM_COMMANDS]))
+
+
+def _test_pairs(config: TranslationConfig) -> str:
+    """Files of test or validation pairs, as arguments of `seq2seq evaluate`; placeholders if the recipe has none."""
+    for corpus in filter(None, (config.corpora.test, config.corpora.valid)):
+        if corpus.source and corpus.target:
+            source, target = (quote(str(resolve_file(file))) for file in (corpus.source, corpus.target))
+            return f"--source {source} --reference {target}"
+        if corpus.tsv and corpus.columns is None:
+            return quote(str(resolve_file(corpus.tsv)))
+    return "--source FILE --reference FILE"
 
 
 def _distance(sentence: str) -> tuple[bool, int]:

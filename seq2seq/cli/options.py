@@ -72,7 +72,17 @@ def _option(field: FieldInfo, keys: Collection[str]) -> Any:
     else:
         metavar = "NAME"  # the description names the choices; a list of them would leave too little room for it
     flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")
-    return Annotated[kind | None, typer.Option(help=flags, metavar=metavar, rich_help_panel=str(about["panel"]))]
+    text = f"{flags}{_default(field)}"
+    return Annotated[kind | None, typer.Option(help=text, metavar=metavar, rich_help_panel=str(about["panel"]))]
+
+
+def _default(field: FieldInfo) -> str:
+    """The default of a key, as the end of the help of its option; "" if the description has it."""
+    if field.default is None and "Default:" in str(field.description):
+        return ""
+    words = {None: "none", True: "yes", False: "no"}
+    default = words[field.default] if field.default is None or isinstance(field.default, bool) else field.default
+    return f" Recipe default: {default}."
 
 
 def flag(key: str) -> str:

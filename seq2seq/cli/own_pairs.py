@@ -63,7 +63,8 @@ def load_or_plan(
         raise typer.BadParameter(f"expected a recipe or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, scores, say)
-    say(f"complete recipe: {output / 'config.yaml'} (written when training starts); to train a variant, edit a copy")
+    if not (file := output / "config.yaml").exists():  # else it is that of the run there, which may differ
+        say(f"complete recipe: {file} (written when training starts); to train a variant, edit a copy")
     return recipe, output
 
 
@@ -101,9 +102,10 @@ def _plan(
     with stderr.status("surveying the text"):
         recipe, survey = plan_training(found, minutes, overrides=overrides)
     left_out = f" (left out: {survey.dropped})" if survey.dropped else ""
+    valid = recipe.corpora.valid.name().replace("from data.train", "from them")
     say(
         f"{pluralize(survey.pairs, 'pair')} of {survey.source_characters:,} and {survey.target_characters:,} characters"
-        f"{left_out}; validation: {recipe.corpora.valid.name()}"
+        f"{left_out}; validation: {valid}"
     )
     say(f"planned: {describe_recipe(recipe)}")
     return recipe

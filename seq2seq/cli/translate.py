@@ -87,12 +87,17 @@ def translate(
         typer.Option(
             "--format",
             help="text: one translation per line; tsv: line<TAB>score<TAB>text, one row per translation; "
-            "jsonl: one object per line, with tokens, scores and attention. Default: text, or tsv if --n-best is above "
-            "1.",
+            "jsonl: one object per line, with tokens, scores and attention; docs/files-and-formats.md lists its "
+            "fields. Default: text, or tsv if --n-best is above 1.",
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Omit the progress bar and the summary on stderr; warnings remain.")
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Omit the progress bar and the whole summary on stderr, unknown characters included; warnings remain.",
+        ),
     ] = False,
     prefix: Annotated[
         str,
@@ -147,18 +152,23 @@ def translate(
 ) -> None:
     """Translate sentences given as arguments, or the lines of a file or stdin.
 
+    Examples: seq2seq translate phrasebook-en-de 'The dog sleeps.'
+
+    seq2seq translate runs/pairs -i test.en -o test.hyp.de
+
     Line N of the output is the translation of line N of the input; a blank line stays blank. At a terminal, each line
     is translated as it is entered. A line may contain several sentences.
 
     A summary on stderr reports lines with several sentences, characters unknown to the model, the speed, and lines to
-    check: those with a low score, with source text that received hardly any attention, or with a translation that
-    repeats itself.
+    check: those with such characters, with a low score, with source text that received hardly any attention, or with a
+    translation that repeats itself.
 
     The score is the sum of the token log-probabilities, normalised by length according to --length-penalty. It is at
     most 0; higher is better. Long translations score lower than short ones unless --length-penalty is average. A blank
     line has no score.
 
-    Search options default to the values in the recipe, except --n-best, which defaults to 1.
+    An option of search that is not given has the value in the model's recipe. "Recipe default" is the value that a
+    recipe has unless it sets the key, except for --n-best, which is always 1 unless given.
     """
     start = time.perf_counter()
     n_best = search.get("n_best", 1)

@@ -40,8 +40,9 @@ class TextSearchOptions(Section):
     )
     length_penalty: float | Literal["average"] = search_key(
         1.0,
-        "Exponent, from -1 to 10, of the length normalisation: scores are divided by ((5 + length) / 6) ** exponent; "
-        "0: no normalisation; `average`: divide by the length.",
+        "Preference for length: above the default, longer outputs; below it, shorter ones. Scores are divided by "
+        "((5 + length) / 6) ** `length_penalty`, which is from -1 to 10; 0: no normalisation, with which an output may "
+        "be a fragment; `average`: divide by the length.",
         paper="Wu et al. 2016",
     )
     n_best: int = search_key(
@@ -162,8 +163,9 @@ class TranslationSearchOptions(TextSearchOptions):
     )
     unk_handling: Literal["keep", "suppress", "replace"] = search_key(
         "keep",
-        "Treatment of unknown tokens in a translation. `keep`: output them as unknown; `suppress`: never generate "
-        "them; `replace`: replace each with the source text that it attends to most.",
+        "Treatment of unknown tokens that the model generates; unknown characters of the source are another matter. "
+        "`keep`: output them as unknown; `suppress`: never generate them; `replace`: replace each with the source text "
+        "that it attends to most.",
         paper="Luong et al. 2015 (rare words)",
     )
     split_sentences: bool = long_lines_key(

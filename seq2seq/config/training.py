@@ -229,7 +229,11 @@ class ValidationConfig(BaseValidationConfig):
     """Validation during training, and early stopping."""
 
     beam_size: int = field(
-        1, "Beam size for the translations that BLEU is measured on; 1 is greedy search.", unit="hypotheses", ge=1
+        1,
+        "Beam size of the translations during training that BLEU is measured on; 1 is greedy search. Commands that "
+        "translate use `search.beam_size`.",
+        unit="hypotheses",
+        ge=1,
     )
     compute_bleu: bool = field(
         True,

@@ -124,7 +124,10 @@ class Tokenizer:
         if found < asked and config.model_type != "char":
             if config.exact_size:
                 raise TokenizerError(_explain_sizes(text, config, _smallest_size(text, config) or found, found))
-            on_warning(f"the tokenizer has {found:,} pieces, not {asked:,}: there is too little text for more")
+            on_warning(
+                f"the tokenizer has {found:,} pieces, not {asked:,}, since the text has too few different words for "
+                "more"
+            )
         return model
 
     @check_arguments(text="encode_batch takes several texts.")

@@ -72,6 +72,7 @@ class TranslationSummary:
         group_size: Maximum number of sentences in a group.
         no_repeat_ngram_size: Search option of this name.
         sentences: Number of lines that are not blank.
+        blank: Number of blank lines.
         tokens: Number of tokens of the best translations, EOS included.
         seconds: Time from raw text to raw text, without loading the model.
         unknown: Characters that the model does not know.
@@ -86,6 +87,7 @@ class TranslationSummary:
     group_size: int = 1
     no_repeat_ngram_size: int = 0
     sentences: int = 0
+    blank: int = 0
     tokens: int = 0
     seconds: float = 0.0
     unknown: UnknownCharacters = field(default_factory=UnknownCharacters)
@@ -98,6 +100,7 @@ class TranslationSummary:
     def add(self, number: int, translation: "Translation") -> None:
         """Count a line, given its number."""
         self.sentences += bool(translation.source_tokens)
+        self.blank += not translation.source_tokens
         self.tokens += len(translation.tokens)
         self.unknown.add(number, translation.unknown_characters)
         for lines, flagged in (
@@ -114,9 +117,10 @@ class TranslationSummary:
         """Text of the summary, given the seconds of loading; the speed is left out if compilation dominates it."""
         is_timed = self.seconds >= MIN_TIMED_SECONDS
         speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if is_timed else ", including compiling"
-        count = pluralize(self.sentences, "sentence")
+        count = pluralize(self.sentences, "sentence") + (f", {pluralize(self.blank, 'blank line')}" * bool(self.blank))
         said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
         flagged = {
+            "with unknown characters": self.unknown.lines,
             "with low scores": self.low,
             "with unattended source text": self.unattended,
             "that do not satisfy their request": self.unsatisfied,

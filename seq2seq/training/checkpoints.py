@@ -16,7 +16,6 @@ from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.directory import (
-    CONFIG,
     HISTORY,
     create_model_directory,
     load_model_config,
@@ -30,7 +29,7 @@ from seq2seq.storage.locks import file_lock
 from seq2seq.training.averaging import prune_kept, save_kept_weights, truncate_kept
 from seq2seq.training.pace import with_recorded_plan
 from seq2seq.training.preparation import TrainingData
-from seq2seq.training.run_state import RunState
+from seq2seq.training.run_state import RunState, resume_command
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 # Next to the checkpoints, which are not part of the delivered model.
@@ -104,10 +103,16 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     keys = [key for key in changed_keys(started, config) if not CORPUS_PATHS.fullmatch(key)]
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
+        before, now = (
+            None if run.training.minutes is None else f"{run.training.minutes:g}" for run in (started, config)
+        )
+        planned = f" (a plan depends on training.minutes: {before or 'none'} then, {now or 'none'} now)"
+        reason = "" if now == before else planned
+        minutes = f" --minutes {now}" if now not in (before, None) else ""
         raise TrainingError(
-            f"{directory}: has a run with a different recipe; changed: {', '.join(changed)}. Give the same recipe, "
-            f"{directory / CONFIG}, to resume it, --allow-changes to continue with this one, or another "
-            "--output to start a new run."
+            f"{directory}: has a run with a different recipe; changed: {', '.join(changed)}{reason}. To resume the run "
+            f"with its own recipe: {resume_command(directory)}{minutes}. To resume it with the changed keys, give "
+            "--allow-changes; to start a new run, give another --output."
         )
     return config, changed
 

@@ -170,16 +170,17 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
         return stored if len(parts) > 1 else Tokenizers(stored.target, stored.target)
 
     def train(part: TokenizerPart) -> Tokenizer:
+        what = f"training the {part.name} tokenizer"
         names = [spec.name(config.sides) for spec in config.corpora.train.parts()]
         reports = [FilterReport() for _ in corpora]
         both = zip(corpora, reports, strict=True)
         pairs = (pair for corpus, report in both for pair in filter_pairs(corpus, config.corpora.filters, report))
         with (
             explain_filtering(dict(zip(names, reports, strict=True)), config.corpus_unit),
-            display.spinner(f"training the {part.name} tokenizer"),
+            display.spinner(what),
         ):
             sentences = (getattr(pair, side) for pair in pairs for side in part.sides)
-            return Tokenizer.train(sentences, options, lambda text: display.print(f"{part.name}: {text}"))
+            return Tokenizer.train(sentences, options, lambda text: display.print(f"{what}: {text}"))
 
     made = [train(part) if part.file is None else Tokenizer.load(resolve_file(part.file)) for part in parts]
     return Tokenizers(made[0], made[-1])

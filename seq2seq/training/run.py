@@ -36,6 +36,7 @@ from seq2seq.training.recovery import DivergenceMonitor
 from seq2seq.training.run_state import (
     RunState,
     StopResult,
+    check_minutes,
     check_update_count,
     how_to_continue,
     nothing_left,
@@ -143,9 +144,9 @@ def train(
         ArgumentError: A callback is one of `RATE_CALLBACKS`.
         ModelDirectoryError: The directory is that of a pretrained model.
         TrainingError: Another process is training into the directory, it has a run with a different recipe, there is
-            nothing to train on, the largest batch does not fit into memory, the run diverged and rolling back did not
-            help, another worker was lost, or a callback set the learning rate; or see `set_up_machine` and
-            `check_workers`.
+            nothing to train on, a finished run has used the given minutes, the largest batch does not fit into memory,
+            the run diverged and rolling back did not help, another worker was lost, or a callback set the learning
+            rate; or see `set_up_machine` and `check_workers`.
         ConfigError: See `set_up_machine` and `with_batch_tokens`.
     """
     check_callbacks(callbacks)
@@ -186,6 +187,8 @@ def _train(
     validator = VALIDATORS.get(type(config), Validator)(model, data, config, display, replicas)
     records = RunDirectory(directory, config, model, data, replicas)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
+    if needs_plan(with_plan_of_checkpoint(config, progress.plan)):
+        check_minutes(config, progress, directory)
     records.start_run(resumes)
     baselines = BaselineLosses(validator.unigram_loss, math.log(model.vocabulary_sizes[1]))
     with display.spinner("comparing the corpora"):
@@ -294,7 +297,7 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
 
 def _end_at_once(display: Display) -> None:
     """Stop: before the first batch there is nothing to save, and after the last one everything is saved."""
-    display.print("stopping: there is nothing to save")
+    display.print("stopping: there is nothing new to save; the same command starts or resumes the run")
     raise KeyboardInterrupt
 
 

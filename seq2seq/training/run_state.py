@@ -14,6 +14,7 @@ from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import CONFIG
 from seq2seq.plurals import pluralize
 from seq2seq.training.averaging import rank
+from seq2seq.training.display import format_duration
 
 
 @dataclass
@@ -166,8 +167,8 @@ def nothing_left(config: Config, run_state: RunState, end: StopResult, directory
 
 
 def resume_command(directory: Path) -> str:
-    """The command that resumes a run."""
-    return f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
+    """The command that resumes a run, by its recorded recipe."""
+    return f"seq2seq train {quote(str(directory / CONFIG))}"
 
 
 def how_to_continue(config: Config, run_state: RunState, directory: Path) -> str:
@@ -176,13 +177,40 @@ def how_to_continue(config: Config, run_state: RunState, directory: Path) -> str
     updates = run_state.total_batches // training.accumulation_steps
     if training.updates is not None and updates >= training.updates:
         planned = run_state.plan is not None and run_state.plan["updates"] == training.updates
-        by_minutes = f"training.minutes={2 * (training.minutes or 0):g}"
-        more.append(by_minutes if planned else f"training.updates={_half_more(updates)}")
+        by_minutes = f"--minutes {_more_minutes(training.minutes or 0.0, run_state.seconds):g}"
+        more.append(by_minutes if planned else f"--set training.updates={_half_more(updates)}")
     if training.epochs is not None and run_state.epoch > training.epochs:
-        more.append(f"training.epochs={_half_more(training.epochs)}")
+        more.append(f"--set training.epochs={_half_more(training.epochs)}")
     if validation.patience is not None and run_state.wait >= validation.patience:
-        more.append(f"validation.patience={validation.patience + run_state.wait}")
-    return " ".join([resume_command(directory), *(f"--set {setting}" for setting in more)]) if more else ""
+        more.append(f"--set validation.patience={validation.patience + run_state.wait}")
+    return " ".join([resume_command(directory), *more]) if more else ""
+
+
+def check_minutes(config: Config, run_state: RunState, directory: Path) -> None:
+    """Check that a finished run is resumed with more minutes than it has already used.
+
+    Args:
+        config: A recipe for which `pace.needs_plan` is true, since its minutes are not those of the checkpoint's plan.
+        run_state: Position of the run. A run that still lacks a validation may be ended earlier than planned.
+        directory: The model directory.
+
+    Raises:
+        TrainingError: No time is left, and the last update has been validated.
+    """
+    minutes = config.training.minutes
+    assert minutes is not None
+    measured = 0 < run_state.total_batches == run_state.last_validation_batch
+    if measured and run_state.seconds >= 60 * minutes:
+        command = f"{resume_command(directory)} --minutes {_more_minutes(minutes, run_state.seconds):g}"
+        raise TrainingError(
+            f"{directory}: training.minutes is {minutes:g}, the total of all sessions, but "
+            f"{format_duration(run_state.seconds)} are already used. Give more than that: {command}."
+        )
+
+
+def _more_minutes(minutes: float, seconds: float) -> float:
+    """Twice the planned minutes or, if most of that is already used, twice the used ones, as a whole number."""
+    return 2 * minutes if 90 * minutes > seconds else 2.0 * math.ceil(seconds / 60)
 
 
 def _half_more(count: int) -> int:

@@ -147,6 +147,19 @@ def test_evaluate_model_and_hypotheses_agree(model, folder, tmp_path, capsys):
     assert "sentences/s" in table
 
 
+def test_evaluate_takes_pairs_as_train_does(model, folder, tmp_path, capsys):
+    source, reference, table = folder / "source.txt", folder / "reference.txt", tmp_path / "test.tsv"
+    lines = zip(*(file.read_text(encoding="utf-8").splitlines() for file in (source, reference)), strict=True)
+    table.write_text("".join(f"{one}\t{other}\n" for one, other in lines), encoding="utf-8")
+    scores = []
+    for files in (("--source", source, "--reference", reference), (source, reference), (table,)):
+        assert run("evaluate", model, *files, "--json") == 0
+        scores.append(json.loads(capsys.readouterr().out)["scores"])
+    assert scores[0] == scores[1] == scores[2]
+    assert run("evaluate", model, table, "--reference", reference) == 2
+    assert "give one of them" in " ".join(capsys.readouterr().err.split())
+
+
 def test_evaluate_with_several_references(model, folder, tmp_path, capsys):
     """The model's own translations as a second reference leave nothing to edit."""
     files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
@@ -273,9 +286,16 @@ def test_average_and_inspect_a_trained_model(model, folder, tmp_path, capsys):
     assert run("average", model, "--last", 1, "--output", tmp_path / "mean") == 0
     assert f"seq2seq translate {tmp_path / 'mean'}" in capsys.readouterr().out
     for directory in (model, tmp_path / "mean"):
+        assert run("inspect", directory) == 0
+        shown = re.search(
+            r"source lines +the longest has (\d+) tokens; 99% have at most (\d+) token", capsys.readouterr().out
+        )
         assert run("inspect", directory, "--json") == 0
         found = json.loads(capsys.readouterr().out)
         train, valid = found["corpus"]["train"][0], found["corpus"]["valid"]
+        lines = found["corpus"]["source_lines"]
+        assert shown is not None
+        assert [int(number) for number in shown.groups()] == [lines["max_tokens"], lines["usual_tokens"]]
         assert (train["read"], train["kept"], valid["kept"]) == (400, 400, 12)
         assert train["source_tokens"] > 400 * 3
         assert found["parameters"]["source_embedding"] == 0, "one table for all"

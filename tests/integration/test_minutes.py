@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import signal
 from itertools import count
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from seq2seq.config import load_config
+from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import StopReason, run, setup, train
@@ -112,7 +114,7 @@ def test_a_run_that_was_faster_than_planned_says_so_with_its_way_on(corpus, pace
     """Planned by half a second an update; the toy takes less."""
     screen = io.StringIO()
     report = train(recipe(corpus, 0.5), tmp_path, console=Console(file=screen, width=400))
-    command = f"seq2seq train {tmp_path / CONFIG} --output {tmp_path} --set training.minutes=1"
+    command = f"seq2seq train {tmp_path / CONFIG} --minutes 1"
     done = f"finished: {report.updates} updates are done"
     faster = f"faster than planned: ended after {format_duration(report.seconds)} of 0:30"
     assert f"{done}; {faster}. To continue: {command}\n" in screen.getvalue()
@@ -139,10 +141,21 @@ def test_a_finished_run_says_what_would_continue_it(corpus, whole, paced, tmp_pa
     report = train(recipe(corpus), folder, console=Console(file=screen, width=400))
     assert report.updates == UPDATES
     said = screen.getvalue()
-    command = f"seq2seq train {folder / CONFIG} --output {folder} --set training.minutes=0.5"
-    assert f"nothing left to do: 26 of 26 updates are done. To continue: {command}\n" in said
+    command = re.escape(f"nothing left to do: 26 of 26 updates are done. To continue: seq2seq train {folder / CONFIG}")
+    (minutes,) = re.findall(rf"{command} --minutes (\S+)\n", said)
+    assert 60 * float(minutes) > report.seconds
     assert "resuming" not in said
     assert "finished:" not in said
+    assert not paced
+    assert_same_run(whole, folder)
+
+
+def test_minutes_that_are_used_already_are_refused_and_nothing_is_written(corpus, whole, paced, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "run")
+    before = (folder / CONFIG).read_bytes()
+    with pytest.raises(TrainingError, match=r"training\.minutes is 0\.0001, the total of all sessions, but 0:\d+ are"):
+        train(recipe(corpus, 0.0001), folder)
+    assert (folder / CONFIG).read_bytes() == before
     assert not paced
     assert_same_run(whole, folder)
 
@@ -170,7 +183,7 @@ def test_a_signal_before_the_first_update_ends_the_run_at_once(where, corpus, wh
         patch.setattr(setup, where, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(recipe(corpus), tmp_path, console=Console(file=screen, width=400))
-    assert "stopping: there is nothing to save\n" in screen.getvalue()
+    assert "stopping: there is nothing new to save; the same command starts or resumes the run\n" in screen.getvalue()
     assert decided(tmp_path)[0] is None
     assert not (tmp_path / LAST).exists()
     train(recipe(corpus), tmp_path)

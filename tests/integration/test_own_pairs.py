@@ -6,6 +6,7 @@ import os
 import pytest
 import yaml
 
+from seq2seq.cli.next_steps import program
 from seq2seq.model_directory.directory import load_model_config, read_history
 from tests.command import run
 from tests.toy import pairs
@@ -43,8 +44,9 @@ def planned(capsys, *arguments):
 def test_a_file_of_pairs_becomes_a_model_whose_recipe_runs_again(folder, capsys):
     assert run("train", "pairs.tsv", *SMALL) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for part in ("pairs.tsv: column 1 (English) to column 2 (German)", "held out from data.train", "planned: joint"):
+    for part in ("pairs.tsv: column 1 (English) to column 2 (German)", "held out from them", "planned: joint"):
         assert part in said, part
+    assert "evaluate: seq2seq evaluate runs/pairs --source FILE --reference FILE" in said.replace(program(), "seq2seq")
     config = load_model_config(folder / "runs" / "pairs")
     assert config.data.target_language == "de"
     assert len(read_history(folder / "runs" / "pairs")) == 2
@@ -60,7 +62,14 @@ def test_the_same_command_resumes_and_other_pairs_are_refused(folder, capsys):
     command = ("train", "pairs.tsv", "-o", "runs/resumed", *SMALL)
     assert run(*command, "--set", "training.updates=3") == 0
     assert run(*command) == 0
-    assert "resuming after update 3" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "resuming after update 3" in said
+    assert said.count("complete recipe: ") == 1, "the file is there before the second command"
+    assert run(*command, "--minutes", "3", "--set", "encoder.dropout=0.77") == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "encoder.dropout" in error
+    assert "(a plan depends on training.minutes: none then, 3 now)" in error
+    assert "its own recipe: seq2seq train runs/resumed/config.yaml --minutes 3." in error
     text = (folder / "pairs.tsv").read_text(encoding="utf-8")
     (folder / "other.tsv").write_text(text.replace("dog", "cow"), encoding="utf-8")
     assert run("train", "other.tsv", "-o", "runs/resumed", *SMALL) == 1

@@ -244,6 +244,18 @@ def test_ctrl_c_is_the_same_whatever_a_library_makes_of_it(verb, module, error, 
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_while_tensorflow_is_loaded_hides_its_log_and_says_that_nothing_is_done(monkeypatch, capfd):
+    def load():
+        os.write(2, b"I0000 a line of TensorFlow's log\n")
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(SECONDS)
+
+    monkeypatch.setattr("seq2seq.devices.device.set_up_device", load)
+    capfd.readouterr()  # TensorFlow is imported now, if it was not before
+    assert run("translate", "phrasebook-en-de", "The dog sleeps.") == 130
+    assert capfd.readouterr().err == "interrupted; nothing is done or saved yet: the same command starts again\n"
+
+
 def test_ctrl_c_may_come_before_there_is_a_command(monkeypatch, capsys):
     from seq2seq.__main__ import main
 
@@ -257,7 +269,7 @@ def test_ctrl_c_may_come_before_there_is_a_command(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "interrupted; nothing is done or saved yet: the same command starts again\n"
 
 
 def test_an_error_that_is_no_interruption_stays_one(tmp_path, monkeypatch):

@@ -232,8 +232,8 @@ def test_the_last_line_on_stderr_is_a_summary(folder, translator, tmp_path, monk
     assert "4 with low scores (lines 1, 3, 4, 5)" in to_check
     translate(folder, tmp_path / "out")
     (line,) = capsys.readouterr().err.splitlines()
-    speed = r"4 sentences in [\d.]+ s, (including compiling|[\d,]+ tokens/s), after [\d.]+ s of loading the model"
-    assert re.fullmatch(speed + re.escape(to_check), line), line
+    counts, speed = r"4 sentences, 1 blank line in [\d.]+ s", r"(including compiling|[\d,]+ tokens/s)"
+    assert re.fullmatch(rf"{counts}, {speed}, after [\d.]+ s of loading the model" + re.escape(to_check), line), line
     translate(folder, tmp_path / "out", "-q")
     assert capsys.readouterr().err == ""
 

@@ -13,6 +13,7 @@ import typer
 
 from seq2seq.analysis.challenge.sets import Accuracy, ChallengeReport
 from seq2seq.cli import app
+from seq2seq.config import SearchOptions
 from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
 from seq2seq.evaluation.metrics import EvaluationReport, score_texts
@@ -167,6 +168,15 @@ def test_the_page_of_commands_has_each_with_the_first_sentence_of_its_help():
         if not getattr(command, "commands", None)
     }
     assert list(rows.items()) == list(helps.items())
+
+
+def test_the_defaults_of_search_are_those_of_a_recipe():
+    defaults = {code_spans(row[0])[0].split()[0]: row[1] for row in table("docs/search.md", "## Beam search", "option")}
+    assert len(defaults) > 10
+    for option, default in defaults.items():
+        key = SearchOptions.model_fields[option.removeprefix("--").replace("-", "_")].default
+        words = {None: ("none", "the longest training line"), True: ("yes",), False: ("no",)}
+        assert default in (words[key] if key is None or isinstance(key, bool) else (str(key),)), option
 
 
 def test_the_fields_of_json_are_documented():

@@ -12,6 +12,7 @@ from seq2seq.training.ending import baseline_warnings
 from seq2seq.training.run_state import (
     RunState,
     StopReason,
+    check_minutes,
     check_stopping,
     check_update_count,
     nothing_left,
@@ -111,7 +112,7 @@ def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected)
         (
             {"updates": 7, "minutes": 30.0},
             {"total_batches": 7, "plan": {"updates": 7}},
-            "7 of 7 updates are done. To continue: --set training.minutes=60",
+            "7 of 7 updates are done. To continue: --minutes 60",
         ),
         (
             {"updates": 4, "minutes": 30.0},
@@ -133,9 +134,22 @@ def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected)
 def test_a_finished_run_says_with_which_keys_it_would_continue(recipe, reached, said):
     finished, run_state = config(**recipe), RunState(**reached)
     end = check_stopping(finished, run_state, stopped_by_callback=False)
-    command = "To continue: seq2seq train 'a run/config.yaml' --output 'a run' --set"
-    expected = said.replace("To continue: --set", command)
+    expected = said.replace("To continue:", "To continue: seq2seq train 'a run/config.yaml'")
     assert nothing_left(finished, run_state, end, Path("a run")) == f"nothing left to do: {expected}"
+
+
+def test_a_finished_run_needs_more_minutes_than_it_has_used():
+    recipe, finished = config(minutes=2.0), RunState(total_batches=9, last_validation_batch=9, seconds=133.0)
+    with pytest.raises(TrainingError) as error:
+        check_minutes(recipe, finished, Path("run"))
+    assert str(error.value) == (
+        "run: training.minutes is 2, the total of all sessions, but 2:13 are already used. Give more than that: "
+        "seq2seq train run/config.yaml --minutes 4."
+    )
+    check_minutes(config(minutes=2.5), finished, Path("run"))
+    check_minutes(recipe, replace(finished, last_validation_batch=8), Path("run"))  # a run may be ended early
+    with pytest.raises(TrainingError, match="--minutes 6"):
+        check_minutes(config(minutes=1.0), finished, Path("run"))
 
 
 def test_a_model_behind_a_baseline_by_one_score_only_is_not_called_useless():

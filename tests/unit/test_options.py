@@ -30,7 +30,16 @@ def test_a_command_has_an_option_for_each_key(name):
         assert flag(key) in options[key].opts
         assert options[key].default is None, "what is not given is the recipe's"
         plain = re.sub(r"--([a-z-]+)", lambda word: word[1].replace("-", "_"), options[key].help)
-        assert plain.replace("`", "") == SearchOptions.model_fields[key].description.replace("`", "")
+        description, _, default = (
+            plain.rpartition(" Recipe default: ") if "Recipe default" in plain else (plain, "", "")
+        )
+        assert description.replace("`", "") == SearchOptions.model_fields[key].description.replace("`", "")
+        assert ("Default:" in description) != bool(default)
+        if default:
+            words = {"none": None, "yes": True, "no": False}
+            section = GenerationOptions if name == "generate" else SearchOptions
+            expected = section.model_fields[key].default
+            assert words.get(default[:-1], default[:-1]) in (expected, str(expected))
 
 
 def command_names(command, path=()):

@@ -42,6 +42,7 @@ def test_a_blank_is_neither_good_nor_bad():
     summary = TranslationSummary(low_log_prob=0.0)
     summary.add(1, blank)
     assert (summary.sentences, summary.tokens, summary.low.count, summary.unattended.count) == (0, 0, 0, 0)
+    assert summary.describe(0.0).startswith("0 sentences, 1 blank line in 0.0 s, ")
 
 
 def test_a_summary_names_the_first_lines_to_check():
@@ -54,12 +55,14 @@ def test_a_summary_names_the_first_lines_to_check():
     summary.seconds = 11.0
     unknown = "1 line has characters that the model does not know: ë, U+0301, ь (line 9)\n"
     to_check = (
-        f"{unknown}11 sentences in 11.0 s, 2 tokens/s, after 4.3 s of loading the model. Lines to check: 7 with low "
-        "scores (lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)"
+        f"{unknown}11 sentences in 11.0 s, 2 tokens/s, after 4.3 s of loading the model. Lines to check: 1 with "
+        "unknown characters (line 9), 7 with low scores (lines 2, 3, 4, 5, 6, ...), 1 with unattended source text "
+        "(line 10)"
     )
     assert summary.describe(loading=4.26) == to_check
     for number in (3, 7):
         summary.add(number, replace(blank_translation(), repeats=True))
+    to_check = to_check.replace("11 sentences in", "11 sentences, 2 blank lines in")
     remedy = ", 2 with repetition (lines 3, 7). Against repetition: --no-repeat-ngram-size 3"
     assert summary.describe(loading=4.26) == to_check + remedy
     summary.no_repeat_ngram_size = 4

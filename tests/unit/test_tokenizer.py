@@ -281,7 +281,7 @@ def test_a_size_that_the_text_does_not_give(options, text) -> None:
     assert said == [
         f"the tokenizer has {smallest:,} pieces, not 8: one for each character of the text, and the special ones. "
         "tokenizer.vocabulary_size sets the size; a 'character_coverage' below 1 omits rare characters",
-        f"the tokenizer has {largest:,} pieces, not 20,000: there is too little text for more",
+        f"the tokenizer has {largest:,} pieces, not 20,000, since the text has too few different words for more",
     ]
     for size in (8, 20_000):
         with pytest.raises(TokenizerError) as error:
