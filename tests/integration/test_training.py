@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -27,6 +28,8 @@ from tests.documents import documented_fields
 from tests.random_state import random_state_untouched
 from tests.runs import InterruptAfter
 from tests.toy import GATHERING, toy_config, write_corpus
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("shared_graphs")
 
@@ -231,10 +234,13 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
 
 def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path):
-    holder = "import sys; from pathlib import Path; from seq2seq.training.checkpoints import lock_run\n"
+    holder = "import sys; from pathlib import Path; from tests import no_plots\n"
+    holder += "from seq2seq.training.checkpoints import lock_run\n"
     holder += "with lock_run(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdin=pipe, stdout=pipe, text=True) as first:
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, tmp_path], cwd=ROOT, stdin=pipe, stdout=pipe, text=True
+    ) as first:
         assert first.stdout.readline() == "held\n"
         with pytest.raises(TrainingError, match=rf"process {first.pid} on \S+ is training into it"):
             train(toy_config(corpus, training={"epochs": 1}), tmp_path)

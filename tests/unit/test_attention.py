@@ -24,6 +24,8 @@ from seq2seq.layers.base import Initializers
 from tests.conftest import randomize
 from tests.reference import additive_scores, attend, softmax
 
+ROOT = Path(__file__).parents[2]
+
 B, N, S, QUERY, MEMORY, UNITS = 2, 3, 4, 5, 6, 7
 MASK = np.array([[True] * 4, [True, True, False, False]])
 
@@ -316,6 +318,7 @@ def test_blocks_change_nothing(kind, block, rng, monkeypatch):
 PEAK = """
 import re, sys
 from pathlib import Path
+from tests import no_plots
 import numpy as np
 import seq2seq
 import tensorflow as tf
@@ -351,7 +354,7 @@ def test_the_peak_memory_of_additive_attention_is_bounded():
     """One (B, T, S, U) tensor of the large call is 164 MB; without blocks several are held at once."""
 
     def grown(how):
-        done = subprocess.run([sys.executable, "-c", PEAK, how], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", PEAK, how], cwd=ROOT, capture_output=True, text=True, check=True)
         return float(done.stdout)
 
     blocks, whole = grown("blocks"), grown("whole")

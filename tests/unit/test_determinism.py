@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -19,11 +20,13 @@ from seq2seq.errors import TrainingError
 from seq2seq.training import machine, train
 from tests.toy import toy_config
 
+ROOT = Path(__file__).parents[2]
 CPU = Device("CPU", "float32", is_gpu=False)
 GPU = Device("GPU (some)", "float32", is_gpu=True)
 # Imports and finding the device start nothing; the first operation does.
 FRESH = """
 import os, sys
+from tests import no_plots
 from seq2seq.devices.determinism import CUBLAS_WORKSPACE_ENV, reserve_cublas_workspace
 reserve_cublas_workspace()
 assert "tensorflow" not in sys.modules
@@ -55,7 +58,7 @@ def enabled(monkeypatch):
 def test_a_workspace_is_reserved_until_tensorflow_starts():
     environment = {name: value for name, value in os.environ.items() if name != CUBLAS_WORKSPACE_ENV}
     command = [sys.executable, "-c", FRESH]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == [":4096:8", ":4096:8", "None"]
 
 

@@ -95,7 +95,9 @@ def test_what_needs_no_tensorflow_works_in_a_child(translator):
 def test_a_fork_before_is_no_error():
     assert tensorflow_has_started() == bool(tf.config.list_logical_devices())
     code = (
-        "import os, tensorflow as tf\n"
+        "import os, sys\n"
+        "sys.modules.update(sklearn=None, matplotlib=None)  # which Keras would import\n"
+        "import tensorflow as tf\n"
         "from seq2seq.devices.device import set_tf32\n"
         "child = os.fork()\n"
         "set_tf32('float32')\n"
