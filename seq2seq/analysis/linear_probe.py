@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seq2seq.analysis.challenge.features import INFO_COLUMNS
-from seq2seq.analysis.comparison import bootstrap_ratio_interval
+from seq2seq.evaluation.intervals import bootstrap_ratio_interval
 from seq2seq.analysis.representations import RepresentationLayer, word_states
 from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError

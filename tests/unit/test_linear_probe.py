@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, lexeme_positions
-from seq2seq.analysis.comparison import bootstrap_ratio_interval
+from seq2seq.evaluation.intervals import bootstrap_ratio_interval
 from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
 from seq2seq.analysis.plots.translations import plot_probe_accuracy
 from seq2seq.errors import ArgumentError, EvaluationError
