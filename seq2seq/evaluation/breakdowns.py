@@ -1,6 +1,6 @@
 """Scores of parts of a corpus: of groups of sentences, and of groups of words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -9,13 +9,13 @@ import numpy as np
 
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import score_statistics
-from seq2seq.evaluation.scorers import StatisticsMetric
+from seq2seq.evaluation.paired_tests import MetricScores
 
 GROUPS = 5  # of sentences by length
 
 
 class Value(NamedTuple):
-    """A score or a share in percent, with its 95% interval; the ends are None if it was not measured."""
+    """A score or a share in percent, with its 95% interval; the ends are None if it could not be measured."""
 
     value: float
     low: float | None
@@ -103,36 +103,28 @@ def break_down(
     title: str,
     property_name: str,
     groups: Mapping[str, Sequence[int]],
-    metrics: Mapping[str, StatisticsMetric],
-    statistics: Mapping[str, Mapping[str, Sequence[Any]]],
+    scores: Mapping[str, MetricScores],
     samples: int,
-) -> list[Breakdown]:
-    """Score groups of sentences, each as a corpus.
+) -> Iterator[Breakdown]:
+    """Score groups of sentences, each as a corpus; one breakdown per metric.
 
     Args:
         key: See `Breakdown`.
         title: See `Breakdown`.
         property_name: See `Breakdown.property`.
-        groups: Numbers of the sentences of each group, by the name of the group.
-        metrics: Metrics by name.
-        statistics: Statistics per sentence of each system, by metric and system.
-        samples: Number of bootstrap samples; 0: no intervals.
-
-    Returns:
-        One entry per metric.
+        groups: Places of the sentences of each group, by the name of the group.
+        scores: Statistics of all systems, by metric.
+        samples: Number of bootstrap samples.
     """
-    found = []
-    for name, metric in metrics.items():
+    for name, found in scores.items():
         rows = []
         for group, inside in groups.items():
-            scores = {
-                system: score_statistics(name, metric, [all_statistics[place] for place in inside], samples)
-                for system, all_statistics in statistics[name].items()
-            }
-            values = {system: Value(score.score, score.low, score.high) for system, score in scores.items()}
+            values = {}
+            for system, statistics in found.statistics.items():
+                score = score_statistics(name, found.metric, [statistics[place] for place in inside], samples)
+                values[system] = Value(score.score, score.low, score.high)
             rows.append(Group(group, len(inside), values))
-        found.append(Breakdown(key, title, property_name, "sentences", name, tuple(rows)))
-    return found
+        yield Breakdown(key, title, property_name, "sentences", name, tuple(rows))
 
 
 def recall_breakdown(
@@ -150,7 +142,11 @@ def recall_breakdown(
     groups = []
     for rows in zip(*tables.values(), strict=True):
         if rows[0]["reference"]:
-            shares = ([100 * float(row[name]) for name in ("recall", "recall_low", "recall_high")] for row in rows)
-            values = {system: Value(*share) for system, share in zip(tables, shares, strict=True)}
+            values = {system: _share(row) for system, row in zip(tables, rows, strict=True)}
             groups.append(Group(rows[0][column], rows[0]["reference"], values))
     return Breakdown(key, title, property_name, "words", "recall", tuple(groups))
+
+
+def _share(row: Mapping[str, Any]) -> Value:
+    low, high = (None if np.isnan(row[end]) else 100 * float(row[end]) for end in ("recall_low", "recall_high"))
+    return Value(100 * float(row["recall"]), low, high)

@@ -152,7 +152,7 @@ def score_texts(
 
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
-    sets = _reference_sets(references)
+    sets = reference_sets(references)
     check_no_markup(hypotheses, "hypotheses")
     for lines in sets:
         check_no_markup(lines, "references")
@@ -177,7 +177,8 @@ def _warnings(
     ]
 
 
-def _reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+def reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """References as a list of sets, of which there may be only one."""
     one_each = all(isinstance(line, str) for line in references)
     return cast(Sequence[Sequence[str]], [references] if one_each else references)
 

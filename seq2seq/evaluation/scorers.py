@@ -1,6 +1,6 @@
 """sacreBLEU's metrics for a language: BLEU's tokenizer, TER of characters, and statistics per sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +114,9 @@ def _make_bleu(tokenizer: str, needed_by: str) -> Any:
             f"BLEU's tokenizer flores200 needs {file}, which sacreBLEU could not download: {error}. Copy the file "
             "there from a machine with a network, or choose the tokenizer char, which needs no file."
         ) from None
+
+
+def make_word_splitter(language: str | None = None, tokenizer: str | None = None) -> Callable[[str], list[str]]:
+    """A function that divides a text into the words that BLEU counts; arguments as for `make_metric`."""
+    bleu: Any = make_metric("BLEU", language, tokenizer)
+    return lambda text: bleu.tokenizer(text).split()

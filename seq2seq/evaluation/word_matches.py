@@ -98,7 +98,7 @@ def match_by_frequency(
 
 def match_by_position(
     hypotheses: Sequence[Sequence[str]],
-    references: Sequence[Sequence[str]],
+    references: Sequence[Sequence[Sequence[str]]],
     samples: int = BOOTSTRAP_SAMPLES,
     parts: int = POSITIONS,
 ) -> list[dict[str, Any]]:
@@ -107,17 +107,24 @@ def match_by_position(
     If a translation has only some occurrences of a word, each occurrence in the reference counts as this share of a
     match, wherever it is.
 
+    Args:
+        hypotheses: The words of each translation.
+        references: Sets of references, with the words of each reference. The words of all sets count.
+        samples: See `bootstrap_ratio_interval`; units are sentences.
+        parts: Number of parts.
+
     Returns:
         One row per part: position (such as `0-20%`), reference (number of words), recall (0 to 1; NaN without words),
         recall_low, recall_high.
     """
-    found, total = np.zeros((2, parts, max(1, len(references))))
-    for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
-        ours, theirs = Counter(hypothesis), Counter(reference)
-        for place, word in enumerate(reference):
-            part = parts * place // len(reference)
-            total[part, sentence] += 1
-            found[part, sentence] += min(1.0, ours[word] / theirs[word])
+    found, total = np.zeros((2, parts, max(1, len(hypotheses))))
+    for lines in references:
+        for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, lines, strict=True)):
+            ours, theirs = Counter(hypothesis), Counter(reference)
+            for place, word in enumerate(reference):
+                part = parts * place // len(reference)
+                total[part, sentence] += 1
+                found[part, sentence] += min(1.0, ours[word] / theirs[word])
     rows = []
     for part in range(parts):
         low, high = bootstrap_ratio_interval(found[part], total[part], samples)
