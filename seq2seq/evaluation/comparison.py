@@ -216,10 +216,10 @@ def _by_word(tests: _TestSet, samples: int) -> Iterator[Breakdown]:
 
 def _compared_systems(tests: _TestSet, scores: Mapping[str, MetricScores], examples: int) -> Iterator[ComparedSystem]:
     chrf = make_metric("chrF2")
+    counted = scores["chrF2"].statistics if "chrF2" in scores else chrf.keep_statistics(tests.systems, tests.references)
+    known = {name: [chrf.score([one]) for one in statistics] for name, statistics in counted.items()}
     baseline = next(iter(tests.systems))
-    known = {}
     for name, texts in tests.systems.items():
-        known[name] = [chrf.score([one]) for one in chrf.statistics(texts, tests.references)]
         differences = sentence_differences(
             tests.systems[baseline], texts, tests.references, tests.sources, (known[baseline], known[name])
         )

@@ -102,6 +102,25 @@ class ComparisonReport:
                 rows.append((score.name, system.name, f"{score.score:.2f}", score.interval(), difference, *p_values))
         return rows
 
+    def problem_rows(self) -> list[tuple[str, ...]]:
+        """Rows of a table of problems: a description, and a number per system."""
+        labels = {
+            "length_ratio": "words per word of the references",
+            "empty": "empty translations",
+            "short": "translations with less than half of the reference's words",
+            "repeating": "translations that repeat themselves",
+            "looped_words": "words repeated immediately, beyond the references",
+            "repeated_word_pairs": "repeated word pairs, beyond the references",
+            "copied_words": "words copied from the source that no reference has",
+        }
+        rows = []
+        for key, label in labels.items():
+            values = [getattr(system.problems, key) for system in self.systems]
+            if None not in values:
+                cells = [f"{value:.3f}" if isinstance(value, float) else f"{value:,}" for value in values]
+                rows.append((label, *cells))
+        return rows
+
     def signatures(self) -> list[str]:
         """sacreBLEU's signatures of all scores and tests."""
         found = []

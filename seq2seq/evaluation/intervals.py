@@ -39,13 +39,24 @@ def bootstrap_ratio_interval(
             f"an interval needs as many numerators as denominators, and at least one; found shapes {over.shape} and "
             f"{under.shape}."
         )
+    return bootstrap_ratio_intervals(over[None], under[None], samples, seed)[0]
+
+
+def bootstrap_ratio_intervals(
+    numerators: np.ndarray, denominators: np.ndarray, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1
+) -> list[tuple[float, float]]:
+    """`bootstrap_ratio_interval` of each row of two (R, N) arrays, over the same samples of units."""
     generator = np.random.default_rng(seed)
-    ratios, rows = [], max(1, BLOCK_ELEMENTS // over.size)
+    size = numerators.shape[1]
+    over, under, rows = [], [], max(1, BLOCK_ELEMENTS // size)
     for start in range(0, samples, rows):
         # How often each unit is drawn describes a sample completely.
-        times = generator.multinomial(over.size, np.full(over.size, 1 / over.size), min(rows, samples - start))
-        totals = times @ under
-        ratios.append((times @ over)[totals > 0] / totals[totals > 0])
-    drawn = np.concatenate(ratios)
-    low, high = np.percentile(drawn, [2.5, 97.5]) if drawn.size else (np.nan, np.nan)
-    return float(low), float(high)
+        times = generator.multinomial(size, np.full(size, 1 / size), min(rows, samples - start))
+        over.append(times @ numerators.T)
+        under.append(times @ denominators.T)
+    found = []
+    for numerator, denominator in zip(np.concatenate(over).T, np.concatenate(under).T, strict=True):
+        drawn = numerator[denominator > 0] / denominator[denominator > 0]
+        low, high = np.percentile(drawn, [2.5, 97.5]) if drawn.size else (np.nan, np.nan)
+        found.append((float(low), float(high)))
+    return found

@@ -61,14 +61,13 @@ def compare_scores(
     found: dict[str, MetricScores] = {}
     for done, name in enumerate(names, start=1):
         metric = make_metric(name, language, tokenizer)
-        statistics = {system: metric.statistics(texts, references) for system, texts in systems.items()}
-        plain = {system: score_statistics(name, metric, one, bootstrap_samples) for system, one in statistics.items()}
-        # Each test gets a metric of its own, whose signature it extends.
-        p_bootstrap, _ = _p_values(make_metric(name, language, tokenizer), "bs", bootstrap_samples, systems, references)
-        p_randomization, signature = dict.fromkeys(systems), None
+        statistics = metric.keep_statistics(systems, references)
+        # Before anything is resampled here, which would be in the signatures of the tests.
+        p_bootstrap, _ = _p_values(metric, "bs", bootstrap_samples, systems, references)
+        p_randomization, signature = None, None
         if randomization_trials:
-            metric_of_test = make_metric(name, language, tokenizer)
-            p_randomization, signature = _p_values(metric_of_test, "ar", randomization_trials, systems, references)
+            p_randomization, signature = _p_values(metric, "ar", randomization_trials, systems, references)
+        plain = {system: score_statistics(name, metric, one, bootstrap_samples) for system, one in statistics.items()}
         baseline, *others = plain
         scores = {baseline: ComparedScore(**asdict(plain[baseline]), randomization_signature=signature)}
         for system in others:
@@ -76,7 +75,7 @@ def compare_scores(
                 **asdict(plain[system]),
                 difference=plain[system].score - plain[baseline].score,
                 p_bootstrap=p_bootstrap[system],
-                p_randomization=p_randomization[system],
+                p_randomization=p_randomization and p_randomization[system],
                 randomization_signature=signature,
             )
         found[name] = MetricScores(metric, statistics, scores)

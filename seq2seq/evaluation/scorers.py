@@ -1,6 +1,6 @@
 """sacreBLEU's metrics for a language: BLEU's tokenizer, TER of characters, and statistics per sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,33 @@ ALL_METRICS = ("BLEU", "chrF2", "chrF2++", "TER")
 class StatisticsMetric(Metric):
     """Mixin for a metric of sacreBLEU: its statistics per sentence, and the scores computed from any of them."""
 
+    _kept: Sequence[tuple[Sequence[str], list[Any]]] = ()
+
     def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Any]:
         """What the metric counts in each sentence: matches, lengths or edits; a score is computed from their sums."""
         self._check_corpus_score_args(hypotheses, references)
         return list(self._extract_corpus_statistics(hypotheses, references))
+
+    def keep_statistics(
+        self, systems: Mapping[str, Sequence[str]], references: Sequence[Sequence[str]]
+    ) -> dict[str, list[Any]]:
+        """Statistics of several systems; sacreBLEU's tests of the same lists then do not count again, which is slow."""
+        found = {name: self.statistics(texts, references) for name, texts in systems.items()}
+        self._kept = [(systems[name], statistics) for name, statistics in found.items()]
+        return found
+
+    def _extract_corpus_statistics(self, hypotheses: Any, references: Any) -> Any:
+        for texts, statistics in self._kept:
+            if texts is hypotheses:
+                return statistics
+        return super()._extract_corpus_statistics(hypotheses, references)
 
     def score(self, statistics: Sequence[Any]) -> float:
         """Score of the sentences with these statistics, as a corpus."""
         return float(self._aggregate_and_compute(statistics).score)
 
     def resample(self, statistics: Sequence[Any], samples: int) -> list[float]:
-        """Scores of bootstrap samples of the sentences; the signature then has their number and the seed."""
+        """Scores of bootstrap samples of the sentences; from then on, the signature has their number and the seed."""
         self.n_bootstrap = samples
         self.seed, scores = _bootstrap_resample(statistics, self, samples)
         return [float(score.score) for score in scores]

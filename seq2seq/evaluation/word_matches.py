@@ -1,14 +1,14 @@
 """Words of references that translations have: by sentence, by frequency, and by position in the sentence."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation.intervals import BOOTSTRAP_SAMPLES, bootstrap_ratio_interval
+from seq2seq.evaluation.intervals import BOOTSTRAP_SAMPLES, bootstrap_ratio_intervals
 
 EDGES = (1, 2, 5, 10, 100, 1000)
 POSITIONS = 5  # parts of a sentence
@@ -69,30 +69,34 @@ def match_by_frequency(
     frequencies = np.array([counts.get(match.word, 0) for match in matches], int)
     buckets = np.searchsorted(starts, frequencies, side="right") - 1
     size = int(sentences.max()) + 1 if matches else 1
-    rows = []
+    rows: list[dict[str, Any]] = []
+    over, under = [], []
     for bucket, start in enumerate(starts):
         inside = np.flatnonzero(buckets == bucket)
         reference, hypothesis, matched = (
             np.bincount(sentences[inside], table[inside, column], minlength=size) for column in range(3)
         )
-        row: dict[str, Any] = {
-            "words": names[bucket],
-            "least": start,
-            "types": len({matches[place].word for place in inside.tolist() if matches[place].reference}),
-            "reference": int(reference.sum()),
-            "hypothesis": int(hypothesis.sum()),
-            "matched": int(matched.sum()),
-        }
+        rows.append(
+            {
+                "words": names[bucket],
+                "least": start,
+                "types": len({matches[place].word for place in inside.tolist() if matches[place].reference}),
+                "reference": int(reference.sum()),
+                "hypothesis": int(hypothesis.sum()),
+                "matched": int(matched.sum()),
+            }
+        )
         fractions = {
             "recall": (matched, reference),
             "precision": (matched, hypothesis),
             "f1": (2 * matched, reference + hypothesis),
         }
+        over += [fractions[name][0] for name in measures]
+        under += [fractions[name][1] for name in measures]
+    shares = _shares(np.array(over), np.array(under), samples, seed)
+    for row in rows:
         for name in measures:
-            over, under = fractions[name]
-            row[name] = over.sum() / under.sum() if under.sum() else np.nan
-            row[f"{name}_low"], row[f"{name}_high"] = bootstrap_ratio_interval(over, under, samples, seed)
-        rows.append(row)
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = next(shares)
     return rows
 
 
@@ -125,17 +129,16 @@ def match_by_position(
                 part = parts * place // len(reference)
                 total[part, sentence] += 1
                 found[part, sentence] += min(1.0, ours[word] / theirs[word])
-    rows = []
-    for part in range(parts):
-        low, high = bootstrap_ratio_interval(found[part], total[part], samples)
-        words = total[part].sum()
-        rows.append(
-            {
-                "position": f"{100 * part // parts}-{100 * (part + 1) // parts}%",
-                "reference": int(words),
-                "recall": found[part].sum() / words if words else np.nan,
-                "recall_low": low,
-                "recall_high": high,
-            }
-        )
+    rows: list[dict[str, Any]] = []
+    for part, (recall, low, high) in enumerate(_shares(found, total, samples)):
+        name = f"{100 * part // parts}-{100 * (part + 1) // parts}%"
+        words = int(total[part].sum())
+        rows.append({"position": name, "reference": words, "recall": recall, "recall_low": low, "recall_high": high})
     return rows
+
+
+def _shares(over: np.ndarray, under: np.ndarray, samples: int, seed: int = 1) -> Iterator[tuple[float, float, float]]:
+    """Sum of each row over that of another, with its interval; NaN where there is nothing to count."""
+    intervals = bootstrap_ratio_intervals(over, under, samples, seed)
+    for part, whole, (low, high) in zip(over.sum(axis=1), under.sum(axis=1), intervals, strict=True):
+        yield (part / whole if whole else np.nan), low, high
