@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from seq2seq.arguments import check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation.intervals import BOOTSTRAP_SAMPLES
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES
 from seq2seq.evaluation.word_matches import EDGES, WordMatch, match_by_frequency, match_words
 from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
@@ -19,6 +19,7 @@ from seq2seq.text.cleaning import plain_form
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
+
 
 @check_arguments()
 def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """`seq2seq evaluate`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seq2seq.cli.aligned import read_aligned
 from seq2seq.cli.console import (
     import_tensorflow,
     input_place,
@@ -20,13 +20,10 @@ from seq2seq.cli.console import (
 from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
-from seq2seq.corpora import read_lines
-from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.tokenizers import BLEU_TOKENIZERS, BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 if TYPE_CHECKING:
@@ -100,7 +97,7 @@ def evaluate(
     check_inputs(texts)
     if output is not None:
         check_output(output, inputs=texts)
-    lines, *references = _aligned(texts)
+    lines, *references = read_aligned(texts)
     if model is None:
         from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
@@ -151,18 +148,6 @@ def _evaluate_model(
     if said := unknown.describe("model"):
         warn(said)
     return report
-
-
-def _aligned(files: Sequence[Path]) -> list[list[str]]:
-    """Read files that must have the same number of lines."""
-    texts = [list(read_lines(file)) for file in files]
-    for file, lines in zip(files, texts, strict=True):
-        if len(lines) != len(texts[0]):
-            raise EvaluationError(
-                f"{place_name(files[0])} has {pluralize(len(texts[0]), 'line')}, but the reference {place_name(file)} "
-                f"has {len(lines)}. Line N of one must correspond to line N of the other."
-            )
-    return texts
 
 
 def print_report(report: "EvaluationReport") -> None:

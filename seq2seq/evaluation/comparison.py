@@ -9,6 +9,7 @@ from itertools import islice
 from seq2seq.arguments import AtLeastOne, NonNegative, NotEmpty, check_arguments
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError, EvaluationWarning
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES, RANDOMIZATION_TRIALS
 from seq2seq.evaluation.breakdowns import Breakdown, break_down, equal_edges, group_numbers, recall_breakdown
 from seq2seq.evaluation.comparison_report import ComparedSystem, ComparisonReport
 from seq2seq.evaluation.metrics import reference_sets, reference_warnings
@@ -20,7 +21,6 @@ from seq2seq.evaluation.word_matches import match_by_frequency, match_by_positio
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
 
-BOOTSTRAP_SAMPLES, RANDOMIZATION_TRIALS = 1000, 10_000  # sacreBLEU's own
 EXAMPLES = 10
 BROKEN_DOWN = 2  # metrics by which groups of sentences are scored: the intervals of more of them take time
 MAX_UNKNOWN = 0.5  # share of the references' words that a training text in the same language does not lack
@@ -144,8 +144,8 @@ def _check_texts(
     for name, lines in named.items():
         if len(lines) != size:
             raise EvaluationError(
-                f"'{first}' has {pluralize(size, 'line')}, but {name} has {len(lines):,}. Line N of one must correspond "
-                "to line N of the other."
+                f"'{first}' has {pluralize(size, 'line')}, but {name} has {len(lines):,}. Line N of one must "
+                "correspond to line N of the other."
             )
         check_no_markup(lines, name)
 

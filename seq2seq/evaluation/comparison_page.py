@@ -35,7 +35,9 @@ def render_page(report: "ComparisonReport") -> str:
     title = f"Comparison: {', '.join(names)}"
     about = f"{pluralize(report.sentences, 'sentence')}, {pluralize(report.references, 'reference')} each"
     note = f'<p class="note">{escape(report.note)}.</p>' if report.note else ""
-    body = "".join(f'<section id="{anchor}"><h2>{escape(title)}</h2>{text}</section>' for anchor, title, text in sections)
+    body = "".join(
+        f'<section id="{anchor}"><h2>{escape(title)}</h2>{text}</section>' for anchor, title, text in sections
+    )
     style = files("seq2seq.evaluation").joinpath("comparison_page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -72,7 +74,7 @@ def _scores(report: "ComparisonReport") -> str:
             cells = [f"{score.score:.2f}", score.interval(), difference]
             first = f'<th scope="rowgroup" rowspan="{len(scores)}">{escape(score.name)}</th>' if not number else ""
             rows.append(
-                f'<tr{" class=first" * (not number)}>{first}<td>{escape(system.name)}</td>'
+                f"<tr{' class=first' * (not number)}>{first}<td>{escape(system.name)}</td>"
                 f"{''.join(f'<td class=n>{cell}</td>' for cell in [*cells, *p_values])}</tr>"
             )
     head = "<th>Metric</th><th>System</th>" + "".join(
@@ -85,8 +87,8 @@ def _scores(report: "ComparisonReport") -> str:
         f'<div class="plots">{"".join(plots)}</div>'
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         f"<p>▲ better, ▼ worse than the baseline. p-values are sacreBLEU's, of {report.bootstrap_samples:,} paired "
-        f"bootstrap samples{trials if report.randomization_trials else ''}: those below {SIGNIFICANT} are bold. They are "
-        "not corrected for the number of systems or metrics.</p>"
+        f"bootstrap samples{trials if report.randomization_trials else ''}: those below {SIGNIFICANT} are bold. "
+        "They are not corrected for the number of systems or metrics.</p>"
         f"<details><summary>Signatures</summary><ul>{signatures}</ul></details>"
     )
 
@@ -168,7 +170,7 @@ def _card(found: SentenceDifference, names: tuple[str, str], number: int) -> str
         for place, name, text, other, score in sides
     )
     return (
-        f'<article><h3>Line {found.line:,} <small>{found.gain:+.1f} points of chrF2</small></h3>{rows}'
+        f"<article><h3>Line {found.line:,} <small>{found.gain:+.1f} points of chrF2</small></h3>{rows}"
         f'<div class="sides">{texts}</div></article>'
     )
 

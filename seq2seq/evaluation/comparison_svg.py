@@ -41,8 +41,10 @@ def plot_scores(values: Sequence[Value], names: Sequence[str], label: str) -> st
         parts.append(f'<text x="{x:.1f}" y="{height - BOTTOM + 14}" text-anchor="middle">{_number(tick)}</text>')
     for number, (value, name) in enumerate(zip(values, names, strict=True)):
         y = TOP + ROW * (number + 0.5)
-        ends = "" if value.low is None or value.high is None else (
-            f'<path class="line" d="M{across(value.low):.1f} {y}H{across(value.high):.1f}"/>'
+        ends = (
+            ""
+            if value.low is None or value.high is None
+            else (f'<path class="line" d="M{across(value.low):.1f} {y}H{across(value.high):.1f}"/>')
         )
         parts.append(
             f'<g class="s{number % COLOURS}"><title>{escape(name)}: {_text(value)}</title>{ends}'

@@ -4,8 +4,8 @@ import numpy as np
 
 from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES
 
-BOOTSTRAP_SAMPLES = 1000
 BLOCK_ELEMENTS = 2**22  # numbers drawn at once
 
 

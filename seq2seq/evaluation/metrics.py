@@ -12,6 +12,7 @@ from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import ArgumentError, EvaluationError, EvaluationWarning, suggest_similar
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES
 from seq2seq.evaluation.scorers import METRICS, StatisticsMetric, make_metric
 from seq2seq.evaluation.text_checks import (
     check_no_markup,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
-BOOTSTRAP_SAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles of the samples' scores
 
 

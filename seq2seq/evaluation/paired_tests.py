@@ -64,7 +64,8 @@ def compare_scores(
         statistics = metric.keep_statistics(systems, references)
         # Before anything is resampled here, which would be in the signatures of the tests.
         p_bootstrap, _ = _p_values(metric, "bs", bootstrap_samples, systems, references)
-        p_randomization, signature = None, None
+        p_randomization: dict[str, float | None] = dict.fromkeys(systems)
+        signature = None
         if randomization_trials:
             p_randomization, signature = _p_values(metric, "ar", randomization_trials, systems, references)
         plain = {system: score_statistics(name, metric, one, bootstrap_samples) for system, one in statistics.items()}
@@ -75,7 +76,7 @@ def compare_scores(
                 **asdict(plain[system]),
                 difference=plain[system].score - plain[baseline].score,
                 p_bootstrap=p_bootstrap[system],
-                p_randomization=p_randomization and p_randomization[system],
+                p_randomization=p_randomization[system],
                 randomization_signature=signature,
             )
         found[name] = MetricScores(metric, statistics, scores)
@@ -94,4 +95,6 @@ def _p_values(
     run = PairedTest(list(systems.items()), {"metric": metric}, references, test, samples)
     signatures, results = run()
     (name,) = signatures
-    return {system: result.p_value for system, result in zip(systems, results[name], strict=True)}, str(signatures[name])
+    return {system: result.p_value for system, result in zip(systems, results[name], strict=True)}, str(
+        signatures[name]
+    )

@@ -109,7 +109,9 @@ def make_metric(name: str, language: str | None = None, tokenizer: str | None = 
             return CharacterTER()
         by_character = usual in ("zh", "ja-mecab")
         return StatisticsTER(normalized=by_character, asian_support=by_character)
-    raise EvaluationError(f"unknown metric '{name}'.{suggest_similar(name, ALL_METRICS)} Accepted: {', '.join(ALL_METRICS)}.")
+    raise EvaluationError(
+        f"unknown metric '{name}'.{suggest_similar(name, ALL_METRICS)} Accepted: {', '.join(ALL_METRICS)}."
+    )
 
 
 def _make_bleu(tokenizer: str, needed_by: str) -> Any:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation.intervals import BOOTSTRAP_SAMPLES, bootstrap_ratio_intervals
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES
+from seq2seq.evaluation.intervals import bootstrap_ratio_intervals
 
 EDGES = (1, 2, 5, 10, 100, 1000)
 POSITIONS = 5  # parts of a sentence
