@@ -92,7 +92,7 @@ def compare(
         int, typer.Option(metavar="N", help="Maximum number of largest wins, and of losses, per system.", min=0)
     ] = 10,
 ) -> None:
-    """Compare several systems on one test set: scores with sacreBLEU's paired significance tests, and where they differ.
+    """Compare several systems on one test set: scores, sacreBLEU's paired significance tests, and where they differ.
 
     BLEU, chrF2, chrF2++ and TER of each system, with 95% intervals, and p-values of the difference from the first
     system, the baseline, equal to those of sacrebleu --paired-bs and --paired-ar. Scores by sentence length, recall of
@@ -157,6 +157,7 @@ def print_comparison(report: "ComparisonReport") -> None:
     _print_table(SCORE_HEADER, report.score_rows(), left=2)
     if report.note:
         print_stdout(f"note: {report.note}")
+    print_stdout(report.tests())
     for signature in report.signatures():
         print_stdout(signature)
     names = [system.name for system in report.systems]
@@ -192,7 +193,10 @@ def _print_breakdown(breakdown: "Breakdown", names: list[str]) -> None:
 
 
 def _print_table(header: "list[str] | tuple[str, ...]", rows: "list[tuple[str, ...]]", left: int = 1) -> None:
-    columns = [Column(Text(name), justify="left" if place < left else "right") for place, name in enumerate(header)]
+    columns = [
+        Column(Text(name), justify="left" if place < left else "right", no_wrap=place >= left)
+        for place, name in enumerate(header)
+    ]
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

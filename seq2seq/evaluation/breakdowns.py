@@ -94,8 +94,11 @@ def group_numbers(numbers: Sequence[int] | np.ndarray, edges: Sequence[int]) -> 
 
 def equal_edges(numbers: Sequence[int], groups: int = GROUPS) -> list[int]:
     """Edges for `group_numbers` that make groups of nearly equal size; fewer if many numbers are equal."""
+    larger = [number for number in numbers if number > min(numbers)]
+    if not larger:
+        return []
     inner = np.quantile(numbers, np.arange(1, groups) / groups, method="higher")
-    return sorted({int(edge) for edge in inner} - {min(numbers)})
+    return sorted({max(int(edge), min(larger)) for edge in inner})  # the smallest number belongs to the first group
 
 
 def break_down(

@@ -187,7 +187,7 @@ def _by_sentence(tests: _TestSet, scores: Mapping[str, MetricScores], samples: i
         ]
         groups = group_numbers(unknown, (1, 2))
         title = "By unknown words"
-        kinds.append(("unknown_words", title, "words of the reference that the training text lacks", groups))
+        kinds.append(("unknown_words", title, "unknown words in the reference", groups))
     chosen = dict(islice(scores.items(), BROKEN_DOWN))
     for key, title, property_name, groups in kinds:
         yield from break_down(key, title, property_name, groups, chosen, samples)
@@ -206,11 +206,9 @@ def _by_word(tests: _TestSet, samples: int) -> Iterator[Breakdown]:
         matches = [match for one in expected for match in match_words(words, one)]
         by_frequency[name] = match_by_frequency(matches, counts, samples=samples, measures=["recall"])
         by_position[name] = match_by_position(words, expected, samples)
+    yield recall_breakdown("frequency", "By word frequency", f"frequency in the {where}", "words", by_frequency)
     yield recall_breakdown(
-        "frequency", "By word frequency", f"frequency of the reference word in the {where}", "words", by_frequency
-    )
-    yield recall_breakdown(
-        "position", "By position in the sentence", "position of the word in the reference", "position", by_position
+        "position", "By position in the sentence", "position in the reference", "position", by_position
     )
 
 

@@ -78,17 +78,13 @@ def _scores(report: "ComparisonReport") -> str:
                 f"{''.join(f'<td class=n>{cell}</td>' for cell in [*cells, *p_values])}</tr>"
             )
     head = "<th>Metric</th><th>System</th>" + "".join(
-        f"<th class=n>{name}</th>"
-        for name in ("Score", "95% interval", "Difference", "p, bootstrap", "p, randomization")
+        f"<th class=n>{name}</th>" for name in ("Score", "95% interval", "Difference", "p (bs)", "p (ar)")
     )
     signatures = "".join(f"<li><code>{escape(text)}</code></li>" for text in report.signatures())
-    trials = f" and {report.randomization_trials:,} trials of approximate randomization"
     return (
         f'<div class="plots">{"".join(plots)}</div>'
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        f"<p>▲ better, ▼ worse than the baseline. p-values are sacreBLEU's, of {report.bootstrap_samples:,} paired "
-        f"bootstrap samples{trials if report.randomization_trials else ''}: those below {SIGNIFICANT} are bold. "
-        "They are not corrected for the number of systems or metrics.</p>"
+        f"<p>▲ better, ▼ worse than the baseline. {escape(report.tests())} Those below {SIGNIFICANT} are bold.</p>"
         f"<details><summary>Signatures</summary><ul>{signatures}</ul></details>"
     )
 
@@ -111,7 +107,7 @@ def _breakdown_sections(breakdowns: Iterable[Breakdown], names: Sequence[str]) -
         (
             key,
             title,
-            f'<div class="plots">{"".join(plots)}</div><details><summary>Figures</summary>{"".join(tables)}</details>',
+            f'<div class="plots">{"".join(plots)}</div><details><summary>Table</summary>{"".join(tables)}</details>',
         )
         for key, (title, plots, tables) in sections.items()
     ]

@@ -15,7 +15,7 @@ from seq2seq.notebook_html import html_block, html_note, html_table
 from seq2seq.plurals import pluralize
 from seq2seq.storage.streams import open_output
 
-SCORE_HEADER = ("metric", "system", "score", "95% interval", "difference", "p (bootstrap)", "p (randomization)")
+SCORE_HEADER = ("metric", "system", "score", "95% interval", "difference", "p (bs)", "p (ar)")
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ class ComparisonReport:
     def problem_rows(self) -> list[tuple[str, ...]]:
         """Rows of a table of problems: a description, and a number per system."""
         labels = {
-            "length_ratio": "words per word of the references",
+            "length_ratio": "words per word of the reference",
             "empty": "empty translations",
-            "short": "translations with less than half of the reference's words",
+            "short": "translations under half the reference's length",
             "repeating": "translations that repeat themselves",
-            "looped_words": "words repeated immediately, beyond the references",
-            "repeated_word_pairs": "repeated word pairs, beyond the references",
-            "copied_words": "words copied from the source that no reference has",
+            "looped_words": "words repeated at once, beyond references",
+            "repeated_word_pairs": "word pairs repeated, beyond references",
+            "copied_words": "words copied from the source",
         }
         rows = []
         for key, label in labels.items():
@@ -121,19 +121,28 @@ class ComparisonReport:
                 rows.append((label, *cells))
         return rows
 
+    def tests(self) -> str:
+        """The tests behind the p-values, in one sentence."""
+        trials = f"; ar: approximate randomization, {self.randomization_trials:,} trials"
+        return (
+            f"p-values against {self.systems[0].name}, by sacreBLEU; bs: paired bootstrap resampling, "
+            f"{self.bootstrap_samples:,} samples{trials if self.randomization_trials else ''}. They are not corrected "
+            "for the number of systems or metrics."
+        )
+
     def signatures(self) -> list[str]:
         """sacreBLEU's signatures of all scores and tests."""
         found = []
         for score in self.systems[0].scores:
-            found.append(f"{score.name} (score, bootstrap): {score.signature}")
+            found.append(f"{score.name} (score, bs): {score.signature}")
             if score.randomization_signature:
-                found.append(f"{score.name} (randomization): {score.randomization_signature}")
+                found.append(f"{score.name} (ar): {score.randomization_signature}")
         return found
 
     def _repr_html_(self) -> str:
         note = f". {self.note}" if self.note else ""
         title = f"{pluralize(self.sentences, 'sentence')}, baseline {self.systems[0].name}{note}"
-        parts = [html_table(self.score_rows(), SCORE_HEADER, numeric=[2, 4, 5, 6])]
+        parts = [html_table(self.score_rows(), SCORE_HEADER, numeric=[2, 4, 5, 6]), html_note(self.tests())]
         for system in self.systems[1:]:
             text = f"{system.name}: {system.better:,} sentences better and {system.worse:,} worse by chrF2"
             parts.append(html_note(text))

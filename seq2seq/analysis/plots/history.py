@@ -79,8 +79,8 @@ def plot_runs(runs: NotEmpty[Mapping[str, Any]]) -> Figure:
             raise EvaluationError(f"plot_runs: '{name}' was trained with fit, which counts epochs. Use plot_history.")
         if not any(losses.values()):
             raise EvaluationError(
-                f"'{name}': nothing to draw: no validation was recorded. A saved or exported model has no history: give "
-                "the directory of its run."
+                f"'{name}': nothing to draw: no validation was recorded. A saved or exported model has no history: "
+                "give the directory of its run."
             )
     shown = [key for key in PANELS if any(_points(history, key) for history in histories.values())]
     rows = (len(shown) + 1) // 2
