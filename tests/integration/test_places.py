@@ -1,6 +1,7 @@
 """Every place that a command reads or writes, and what may be there: the right result, or one line that names it."""
 
 import inspect
+import json
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ pytestmark = [
 ]
 ODD = "мой файл 1"  # with spaces and other letters
 HERE = object()
+BRIEFLY = ("--reference", "de", "--paired-bs-n", "2", "--paired-ar-n", "0")
 # What a command does with a place: `text` is read once, `file` several times or by its name; `result` is written, and
 # `folder` is read; `directory` is made. The name of a test's place begins with that of the command.
 PLACES = {
@@ -34,6 +36,13 @@ PLACES = {
     ("evaluate", "reference"): ("text", "--hypotheses", "de", "--reference", HERE),
     ("evaluate", "hypotheses"): ("text", "--reference", "de", "--hypotheses", HERE),
     ("evaluate", "output"): ("result", "model", "--source", "en", "--reference", "de", "--json", "-o", HERE),
+    ("compare", "systems"): ("text", "de", HERE, *BRIEFLY),
+    ("compare", "reference"): ("text", "de", "en", *BRIEFLY[2:], "--reference", HERE),
+    ("compare", "source"): ("text", "de", "en", *BRIEFLY, "--source", HERE),
+    ("compare", "train"): ("text", "de", "en", *BRIEFLY, "--train", HERE),
+    ("compare", "html"): ("result", "de", "en", *BRIEFLY, "--json", "--html", HERE),
+    ("plot", "runs"): ("folder", HERE, "-o", "new.svg"),
+    ("plot", "output"): ("result", "run", "-o", HERE),
     ("generate", "model"): ("folder", HERE),
     ("generate", "output"): ("result", "lm", "--max-length", "3", "-o", HERE),
     ("perplexity", "model"): ("folder", HERE, "-i", "de"),
@@ -69,7 +78,7 @@ PLACES = {
 }
 READ = ("text", "file", "named")
 WITHOUT_A_FILE = {("data", "get", "output")}  # whose corpus is not there
-STREAMED = [slot for slot, (kind, *_) in PLACES.items() if kind in ("text", "result") and slot[1] != "plot"]
+STREAMED = [slot for slot, (kind, *_) in PLACES.items() if kind in ("text", "result") and "plot" not in slot]
 ids = " ".join
 
 
@@ -96,6 +105,10 @@ def folder(tmp_path_factory):
     model = build_model(config, Tokenizers(spm, spm))
     create_model_directory(folder / "lm", config, Tokenizers(spm, spm))
     save_trained(folder / "lm", model, {})
+    (folder / "run").mkdir()
+    (folder / "run/config.yaml").touch()
+    values = {"epoch": 1, "update": 1, "valid_loss": 1.0, "bleu": None, "best": True, "seconds": 1.0}
+    (folder / "run/history.jsonl").write_text(f"{json.dumps(values)}\n")
     return folder
 
 
