@@ -19,6 +19,7 @@ _HOME = {
     "LanguageModel": "models.language_model",
     "PerplexityReport": "inference.text_generator",
     "CellComparison": "training.cell_comparison",
+    "ComparisonReport": "evaluation.comparison_report",
     "ChallengeReport": "analysis.challenge.sets",
     "SearchOptions": "config",
     "SentencePair": "corpora",
@@ -33,6 +34,7 @@ _HOME = {
     "Translator": "inference.translator",
     "batch_dataset": "data.batching",
     "compare_cells": "training.cell_comparison",
+    "compare_systems": "evaluation.comparison",
     "encode_corpus": "data.encoded",
     "evaluate": "evaluation.metrics",
     "load_config": "config",
@@ -42,6 +44,7 @@ _HOME = {
     "plan_batches": "data.batching",
     "plot_attention": "analysis.plots.translations",
     "plot_history": "analysis.plots.history",
+    "plot_runs": "analysis.plots.history",
     "evaluate_challenge_sets": "analysis.challenge.sets",
     "export_model": "export.export",
     "train": "training",
@@ -53,6 +56,7 @@ if TYPE_CHECKING:  # type checkers and editors see the names here, of which a te
     from seq2seq.analysis.challenge.sets import ChallengeReport as ChallengeReport
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as evaluate_challenge_sets
     from seq2seq.analysis.plots.history import plot_history as plot_history
+    from seq2seq.analysis.plots.history import plot_runs as plot_runs
     from seq2seq.analysis.plots.translations import plot_attention as plot_attention
     from seq2seq.config import Config as Config
     from seq2seq.config import CorpusConfig as CorpusConfig
@@ -72,6 +76,8 @@ if TYPE_CHECKING:  # type checkers and editors see the names here, of which a te
     from seq2seq.data.tokenizer import Tokenizer as Tokenizer
     from seq2seq.data.tokenizer import Tokenizers as Tokenizers
     from seq2seq.errors import Seq2SeqError as Seq2SeqError
+    from seq2seq.evaluation.comparison import compare_systems as compare_systems
+    from seq2seq.evaluation.comparison_report import ComparisonReport as ComparisonReport
     from seq2seq.evaluation.metrics import EvaluationReport as EvaluationReport
     from seq2seq.evaluation.metrics import evaluate as evaluate
     from seq2seq.export.export import export_model as export_model

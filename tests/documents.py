@@ -149,6 +149,8 @@ def model_directory(arguments: Sequence[str]) -> Path:
 def at_toy_size(arguments: Sequence[str]) -> list[str]:
     """The arguments of a command of `seq2seq`, with keys and counts that make it small."""
     first, *rest = [COUNTS.get(before, word) for before, word in zip(["", *arguments], arguments, strict=False)]
+    if first == "compare":
+        return [first, *rest, "--paired-bs-n", "5", "--paired-ar-n", "5"]
     if not trains(arguments):
         return [first, *rest]
     recipe = rest[0] if first == "train" else "quickstart"

@@ -1,4 +1,4 @@
-"""95% confidence intervals of ratios, and comparisons of cells or other choices over runs with several seeds.
+"""Comparisons of cells or other choices over runs with several seeds, with 95% confidence intervals.
 
 Runs are read from the record that `benchmarks/family.py` writes: each of its lines, a JSON object, is a row of a data
 frame here. A missing column raises pandas' `KeyError`.
@@ -9,57 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from seq2seq.arguments import check_arguments
-from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from scipy import stats  # type: ignore[import-untyped]
-
-BOOTSTRAP_SAMPLES = 1000
-BLOCK_ELEMENTS = 2**22  # numbers drawn at once
-
-
-@check_arguments()
-def bootstrap_ratio_interval(
-    numerators: np.ndarray, denominators: np.ndarray, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1
-) -> tuple[float, float]:
-    """95% bootstrap interval of `sum(numerators) / sum(denominators)` over resampled units.
-
-    Units, such as sentences, are drawn with replacement, and each keeps both of its numbers: words of one sentence
-    depend on each other, and drawing words singly would make intervals too narrow.
-
-    Args:
-        numerators: (N,), number of hits in each of N units.
-        denominators: (N,), number of cases in each unit.
-        samples: Number of bootstrap samples.
-        seed: Seed of the draws.
-
-    Returns:
-        The 2.5th and the 97.5th percentile over the samples with any cases; NaN if there are none.
-
-    Raises:
-        EvaluationError: The arrays differ in length, or are empty.
-
-    Source:
-        Efron and Tibshirani (1993), chapter 13; for scores of translations Koehn (2004).
-    """
-    over, under = np.asarray(numerators, float), np.asarray(denominators, float)
-    if over.shape != under.shape or over.ndim != 1 or not over.size:
-        raise EvaluationError(
-            f"an interval needs as many numerators as denominators, and at least one; found shapes {over.shape} and "
-            f"{under.shape}."
-        )
-    generator = np.random.default_rng(seed)
-    ratios, rows = [], max(1, BLOCK_ELEMENTS // over.size)
-    for start in range(0, samples, rows):
-        # How often each unit is drawn describes a sample completely.
-        times = generator.multinomial(over.size, np.full(over.size, 1 / over.size), min(rows, samples - start))
-        totals = times @ under
-        ratios.append((times @ over)[totals > 0] / totals[totals > 0])
-    drawn = np.concatenate(ratios)
-    low, high = np.percentile(drawn, [2.5, 97.5]) if drawn.size else (np.nan, np.nan)
-    return float(low), float(high)
 
 
 @check_arguments()

@@ -1,8 +1,6 @@
 """Error analysis: sentence by sentence, between two systems, and by sentence length."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -10,8 +8,10 @@ from seq2seq.analysis.words import subword_positions
 from seq2seq.arguments import Pair, check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
+from seq2seq.evaluation.breakdowns import group_numbers
 from seq2seq.evaluation.metrics import score_texts
 from seq2seq.evaluation.scorers import make_metric
+from seq2seq.evaluation.word_counts import copied_words, count_looped_words, count_repeated_ngrams
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import split_words
@@ -21,7 +21,6 @@ from seq2seq.text.cleaning import clean
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-MAX_LOOP_WORDS = 4  # words of a block that is repeated immediately
 MIN_ATTENTION = 0.2  # in target tokens
 
 
@@ -96,38 +95,6 @@ def sentence_errors(
             }
         )
     return pd.DataFrame(rows)
-
-
-@check_arguments()
-def count_looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
-    """Number of words in blocks of up to `max_words` words that equal the block immediately before."""
-    places: set[int] = set()
-    for size in range(1, max_words + 1):
-        for start in range(size, len(words) - size + 1):
-            if words[start - size : start] == words[start : start + size]:
-                places |= set(range(start, start + size))
-    return len(places)
-
-
-@check_arguments()
-def count_repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n: int = 2) -> int:
-    """Number of n-grams of the hypothesis that repeat an earlier one, beyond the repetitions in the reference."""
-    ours, theirs = (
-        Counter(tuple(words[place : place + n]) for place in range(len(words) - n + 1))
-        for words in (hypothesis, reference)
-    )
-    return sum(max(0, count - max(1, theirs[ngram])) for ngram, count in ours.items())
-
-
-@check_arguments()
-def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Sequence[str]) -> list[str]:
-    """Words with a letter that the hypothesis takes from the source unchanged and the reference does not have.
-
-    A name that the reference keeps does not count. A word that both languages spell alike counts if the reference uses
-    another word.
-    """
-    known, expected = set(source), set(reference)
-    return [word for word in hypothesis if word in known and word not in expected and any(map(str.isalpha, word))]
 
 
 @check_arguments()
@@ -217,8 +184,6 @@ def quality_by_length(
     """
     if not pairs:
         raise EvaluationError("there is nothing to score: no pairs.")
-    if any(after <= before for before, after in pairwise(edges)):
-        raise EvaluationError(f"'edges' are {list(edges)}: expected numbers in ascending order.")
     for system, texts in hypotheses.items():
         if len(texts) != len(pairs):
             raise EvaluationError(
@@ -226,15 +191,9 @@ def quality_by_length(
                 "one for each."
             )
     lengths = np.array([length_function(pair[0]) for pair in pairs])
-    buckets = np.searchsorted(edges, lengths, side="right")
     rows = []
-    for bucket in np.unique(buckets).tolist():
-        inside = np.flatnonzero(buckets == bucket).tolist()
-        here = {
-            "length": _bucket_name(bucket, edges, lengths),
-            "mean_length": lengths[inside].mean(),
-            "sentences": len(inside),
-        }
+    for name, inside in group_numbers(lengths, edges).items():
+        here = {"length": name, "mean_length": lengths[inside].mean(), "sentences": len(inside)}
         references = [pairs[row][1] for row in inside]
         for system, texts in hypotheses.items():
             scores = score_texts(
@@ -245,9 +204,3 @@ def quality_by_length(
                 for s in scores
             ]
     return pd.DataFrame(rows).astype({"low": float, "high": float})
-
-
-def _bucket_name(bucket: int, edges: Sequence[int], lengths: np.ndarray) -> str:
-    first = edges[bucket - 1] if bucket else lengths.min()
-    last = edges[bucket] - 1 if bucket < len(edges) else lengths.max()
-    return f"{first}-{last}" if first < last else f"{first}"

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seq2seq.analysis.challenge.features import INFO_COLUMNS
-from seq2seq.analysis.comparison import bootstrap_ratio_interval
 from seq2seq.analysis.representations import RepresentationLayer, word_states
 from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError
+from seq2seq.evaluation.intervals import bootstrap_ratio_interval
 from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
 

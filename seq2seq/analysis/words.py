@@ -6,14 +6,12 @@ single other mark. Case matters.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 
-import numpy as np
-
-from seq2seq.analysis.comparison import BOOTSTRAP_SAMPLES, bootstrap_ratio_interval
 from seq2seq.arguments import check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES
+from seq2seq.evaluation.word_matches import EDGES, WordMatch, match_by_frequency, match_words
 from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
 from seq2seq.plurals import pluralize
@@ -21,14 +19,6 @@ from seq2seq.text.cleaning import plain_form
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
-
-EDGES = (1, 2, 5, 10, 100, 1000)
-
-
-@check_arguments()
-def word_counts(lines: Iterable[str]) -> Counter[str]:
-    """Frequency of each word in a text."""
-    return Counter(word for line in lines for word in split_words(line))
 
 
 @check_arguments()
@@ -55,12 +45,14 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
             f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}: "
             "line N of one must correspond to line N of the other."
         )
-    rows = []
-    for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
-        ours, theirs = Counter(split_words(hypothesis)), Counter(split_words(reference))
-        for word in dict.fromkeys([*theirs, *ours]):
-            rows.append((sentence, word, theirs[word], ours[word], min(theirs[word], ours[word])))
-    return pd.DataFrame(rows, columns=["sentence", "word", "reference", "hypothesis", "matched"])
+    words = ([split_words(line) for line in lines] for lines in (hypotheses, references))
+    return pd.DataFrame(match_words(*words), columns=WordMatch._fields)
+
+
+@check_arguments()
+def word_counts(lines: Iterable[str]) -> Counter[str]:
+    """Frequency of each word in a text."""
+    return Counter(word for line in lines for word in split_words(line))
 
 
 @check_arguments()
@@ -121,38 +113,9 @@ def accuracy_by_frequency(
     Source:
         Neubig et al. (2019), compare-mt, for the idea; intervals as in `bootstrap_ratio_interval`.
     """
-    if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
-        raise EvaluationError(f"'edges' are {list(edges)}: expected numbers in ascending order, from 1 or more.")
-    starts = [0, *edges]
-    names = [f"{low}-{above - 1}" if above > low + 1 else f"{low}" for low, above in pairwise(starts)]
-    names.append(f"{starts[-1]}-")
-    frequencies = matches["word"].map(lambda word: counts.get(word, 0)).to_numpy(int)
-    buckets = np.searchsorted(starts, frequencies, side="right") - 1
-    size = int(matches["sentence"].max()) + 1 if len(matches) else 1
-    rows = []
-    for bucket, start in enumerate(starts):
-        part = matches[buckets == bucket]
-        matched, reference, hypothesis = (
-            np.bincount(part["sentence"], part[column], minlength=size)
-            for column in ("matched", "reference", "hypothesis")
-        )
-        row = {
-            "words": names[bucket],
-            "least": start,
-            "types": part.loc[part["reference"] > 0, "word"].nunique(),
-            "reference": int(reference.sum()),
-            "hypothesis": int(hypothesis.sum()),
-            "matched": int(matched.sum()),
-        }
-        for name, over, under in (
-            ("recall", matched, reference),
-            ("precision", matched, hypothesis),
-            ("f1", 2 * matched, reference + hypothesis),
-        ):
-            row[name] = over.sum() / under.sum() if under.sum() else np.nan
-            row[f"{name}_low"], row[f"{name}_high"] = bootstrap_ratio_interval(over, under, samples, seed)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    columns = list(WordMatch._fields)
+    found = [WordMatch(*row) for row in matches[columns].itertuples(index=False)]
+    return pd.DataFrame(match_by_frequency(found, counts, edges, samples, seed))
 
 
 @check_arguments()

@@ -15,12 +15,14 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from seq2seq import __version__
 from seq2seq.cli import data, tokenizer
 from seq2seq.cli.challenge import challenge
+from seq2seq.cli.compare import compare
 from seq2seq.cli.console import report_interruption, show_anything, show_own_warnings
 from seq2seq.cli.derived_models import average, quantize, shortlist
 from seq2seq.cli.evaluate import evaluate
 from seq2seq.cli.export import export
 from seq2seq.cli.inspect import inspect
 from seq2seq.cli.language_models import generate, perplexity
+from seq2seq.cli.plot import plot
 from seq2seq.cli.quickstart import quickstart
 from seq2seq.cli.train import train
 from seq2seq.cli.translate import translate
@@ -86,6 +88,8 @@ def seq2seq(
 
 
 for verb in (train, translate, evaluate, generate, perplexity):
+    app.command(verb.__name__)(verb)
+for verb in (compare, plot):
     app.command(verb.__name__)(verb)
 for verb in (average, inspect, export, challenge, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)

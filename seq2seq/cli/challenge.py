@@ -9,16 +9,12 @@ from rich.table import Column, Table
 
 from seq2seq.cli.console import import_tensorflow, progress_bar, warn, write_json
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
+from seq2seq.cli.plot import check_plot
 from seq2seq.config import TranslationConfig
-from seq2seq.extras import require_extra
 from seq2seq.model_directory.pretrained import find_model
-from seq2seq.storage.streams import check_output
 
 if TYPE_CHECKING:
     from seq2seq.analysis.challenge.sets import ChallengeReport
-
-
-PLOT_FORMATS = (".png", ".svg", ".pdf")
 
 
 @with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
@@ -50,11 +46,7 @@ def challenge(
     scored. The distance is the number of words between such a word and the word that determines its form.
     """
     if plot is not None:
-        if plot.suffix not in PLOT_FORMATS:
-            raise typer.BadParameter(f"--plot {plot}: expected a name that ends in {', '.join(PLOT_FORMATS)}")
-        check_output(plot)
-        with require_extra("analysis", needed_by="A plot"):  # an error now, not after translation
-            import matplotlib  # noqa: F401
+        check_plot(plot, "--plot")  # an error now, not after translation
     from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
 

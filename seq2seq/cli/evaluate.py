@@ -1,6 +1,5 @@
 """`seq2seq evaluate`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seq2seq.cli.aligned import read_aligned
 from seq2seq.cli.console import (
     import_tensorflow,
     input_place,
@@ -21,13 +21,11 @@ from seq2seq.cli.console import (
 from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
-from seq2seq.corpora import open_corpus, read_lines
-from seq2seq.errors import EvaluationError
+from seq2seq.corpora import open_corpus
 from seq2seq.evaluation.tokenizers import BLEU_TOKENIZERS, BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ def evaluate(
     check_inputs(texts)
     if output is not None:
         check_output(output, inputs=texts)
-    lines, *references = _read_pairs(pairs) if pairs else _aligned(texts)
+    lines, *references = _read_pairs(pairs) if pairs else read_aligned(texts)
     if model is None:
         from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
@@ -177,18 +175,6 @@ def _read_pairs(files: Sequence[str]) -> list[list[str]]:
     print_stderr(found.description)
     pairs = list(open_corpus(found.corpus))
     return [[pair.source for pair in pairs], [pair.target for pair in pairs]]
-
-
-def _aligned(files: Sequence[Path]) -> list[list[str]]:
-    """Read files that must have the same number of lines."""
-    texts = [list(read_lines(file)) for file in files]
-    for file, lines in zip(files, texts, strict=True):
-        if len(lines) != len(texts[0]):
-            raise EvaluationError(
-                f"{place_name(files[0])} has {pluralize(len(texts[0]), 'line')}, but the reference {place_name(file)} "
-                f"has {len(lines)}. Line N of one must correspond to line N of the other."
-            )
-    return texts
 
 
 def print_report(report: "EvaluationReport") -> None:

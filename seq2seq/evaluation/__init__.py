@@ -1,1 +1,3 @@
-"""Evaluation of translations: metrics, baselines and checks of the texts."""
+"""Evaluation of translations: metrics, comparison of systems, baselines and checks of the texts."""
+
+BOOTSTRAP_SAMPLES, RANDOMIZATION_TRIALS = 1000, 10_000  # of intervals and tests, as in sacreBLEU

@@ -12,7 +12,8 @@ from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import ArgumentError, EvaluationError, EvaluationWarning, suggest_similar
-from seq2seq.evaluation.scorers import METRICS, make_metric
+from seq2seq.evaluation import BOOTSTRAP_SAMPLES
+from seq2seq.evaluation.scorers import METRICS, StatisticsMetric, make_metric
 from seq2seq.evaluation.text_checks import (
     check_no_markup,
     cleaning_warning,
@@ -30,9 +31,7 @@ if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
-BOOTSTRAP_SAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles of the samples' scores
-HIGHEST = {"BLEU": 100.0, "chrF2": 100.0, "TER": np.inf}  # upper ends of the scales, which start at 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def score_texts(
             tokenizer: `zh`, `ja-mecab` or `ko-mecab` for Chinese, Japanese and Korean, `char` for Thai, Lao, Khmer,
             Burmese, Tibetan and others whose words are not separated by spaces, 13a for all others. Except in Korean,
             TER then counts characters, too.
-        metrics: Metrics to compute, some of `BLEU`, `chrF2` and `TER`, in the order of the scores.
+        metrics: Metrics to compute, some of `BLEU`, `chrF2`, `chrF2++` and `TER`, in the order of the scores.
         tokenizer: Another tokenizer for BLEU: `13a`, `char`, `flores200`, `intl`, `ja-mecab`, `ko-mecab`, `none` or
             `zh`. sacreBLEU downloads the model of `flores200` once.
 
@@ -153,7 +152,7 @@ def score_texts(
 
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
-    sets = _reference_sets(references)
+    sets = reference_sets(references)
     check_no_markup(hypotheses, "hypotheses")
     for lines in sets:
         check_no_markup(lines, "references")
@@ -178,7 +177,8 @@ def _warnings(
     ]
 
 
-def _reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+def reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """References as a list of sets, of which there may be only one."""
     one_each = all(isinstance(line, str) for line in references)
     return cast(Sequence[Sequence[str]], [references] if one_each else references)
 
@@ -218,16 +218,28 @@ def corpus_scores(
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
     texts, *cleaned = ([clean(line) for line in lines] for lines in (hypotheses, *sets))
-    scores = []
-    for name, scorer in scorers.items():
-        samples = BOOTSTRAP_SAMPLES if bootstrap else 1
-        result = scorer.corpus_score(texts, cleaned, n_bootstrap=samples)
-        score, low, high = min(result.score, HIGHEST[name]), None, None  # a perfect BLEU is 4e-14 above 100
-        if bootstrap:
-            ends = np.percentile(scorer.samples[-BOOTSTRAP_SAMPLES:], INTERVAL, method="nearest")
-            low, high = (min(float(end), HIGHEST[name]) for end in ends)
-        scores.append(Score(name, score, low, high, str(scorer.get_signature()), name == "TER"))
-    return tuple(scores)
+    return tuple(
+        score_statistics(name, scorer, scorer.statistics(texts, cleaned), BOOTSTRAP_SAMPLES if bootstrap else 0)
+        for name, scorer in scorers.items()
+    )
+
+
+def score_statistics(name: str, metric: StatisticsMetric, statistics: Sequence[Any], samples: int) -> Score:
+    """The score of sentences by their statistics.
+
+    Args:
+        name: Name of the metric.
+        metric: The metric that made the statistics.
+        statistics: One entry per sentence, from `StatisticsMetric.statistics`.
+        samples: Number of bootstrap samples for the interval; 0: no interval.
+    """
+    highest = np.inf if name == "TER" else 100.0  # a perfect BLEU is 4e-14 above 100
+    low = high = None
+    if samples:
+        ends = np.percentile(metric.resample(statistics, samples), INTERVAL, method="nearest")
+        low, high = (min(float(end), highest) for end in ends)
+    score = min(metric.score(statistics), highest)
+    return Score(name, score, low, high, str(metric.get_signature()), name == "TER")
 
 
 @check_arguments(pairs="Pass list(zip(sources, references)).")

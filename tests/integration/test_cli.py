@@ -179,7 +179,7 @@ def test_evaluate_needs_aligned_files_and_a_clear_request(model, folder, tmp_pat
     short, source, reference = tmp_path / "short", folder / "source.txt", folder / "reference.txt"
     short.write_text("eins\n", encoding="utf-8")
     assert run("evaluate", model, "--source", source, "--reference", short) == 1
-    assert f"{source} has 9 lines, but the reference {short} has 1" in capsys.readouterr().err
+    assert f"{source} has 9 lines, but {short} has 1" in capsys.readouterr().err
     assert run("evaluate", "--hypotheses", source, "--reference", reference, "--reference", short) == 1
     assert f"the reference {short} has 1" in capsys.readouterr().err
     assert run("evaluate", model, "--source", source, "--reference", reference, "--output", reference) == 1

@@ -1,6 +1,7 @@
 """Every place that a command reads or writes, and what may be there: the right result, or one line that names it."""
 
 import inspect
+import json
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ pytestmark = [
 ]
 ODD = "мой файл 1"  # with spaces and other letters
 HERE = object()
+BRIEFLY = ("--reference", "de", "--paired-bs-n", "2", "--paired-ar-n", "0")
 # What a command does with a place: `text` is read once, `file` several times or by its name; `result` is written, and
 # `folder` is read; `directory` is made. The name of a test's place begins with that of the command.
 PLACES = {
@@ -34,6 +36,13 @@ PLACES = {
     ("evaluate", "reference"): ("text", "--hypotheses", "de", "--reference", HERE),
     ("evaluate", "hypotheses"): ("text", "--reference", "de", "--hypotheses", HERE),
     ("evaluate", "output"): ("result", "model", "--source", "en", "--reference", "de", "--json", "-o", HERE),
+    ("compare", "systems"): ("text", "de", HERE, *BRIEFLY),
+    ("compare", "reference"): ("text", "de", "en", *BRIEFLY[2:], "--reference", HERE),
+    ("compare", "source"): ("text", "de", "en", *BRIEFLY, "--source", HERE),
+    ("compare", "train"): ("text", "de", "en", *BRIEFLY, "--train", HERE),
+    ("compare", "html"): ("result", "de", "en", *BRIEFLY, "--json", "--html", HERE),
+    ("plot", "runs"): ("folder", HERE, "-o", "new.svg"),
+    ("plot", "output"): ("result", "run", "-o", HERE),
     ("generate", "model"): ("folder", HERE),
     ("generate", "output"): ("result", "lm", "--max-length", "3", "-o", HERE),
     ("perplexity", "model"): ("folder", HERE, "-i", "de"),
@@ -69,7 +78,7 @@ PLACES = {
 }
 READ = ("text", "file", "named")
 WITHOUT_A_FILE = {("data", "get", "output")}  # whose corpus is not there
-STREAMED = [slot for slot, (kind, *_) in PLACES.items() if kind in ("text", "result") and slot[1] != "plot"]
+STREAMED = [slot for slot, (kind, *_) in PLACES.items() if kind in ("text", "result") and "plot" not in slot]
 ids = " ".join
 
 
@@ -96,6 +105,10 @@ def folder(tmp_path_factory):
     model = build_model(config, Tokenizers(spm, spm))
     create_model_directory(folder / "lm", config, Tokenizers(spm, spm))
     save_trained(folder / "lm", model, {})
+    (folder / "run").mkdir()
+    (folder / "run/config.yaml").touch()
+    values = {"epoch": 1, "update": 1, "valid_loss": 1.0, "bleu": None, "best": True, "seconds": 1.0}
+    (folder / "run/history.jsonl").write_text(f"{json.dumps(values)}\n")
     return folder
 
 
@@ -242,7 +255,9 @@ def test_a_stream_is_read_as_a_file_is(slot, folder, loaded, command, stream, tm
     (tmp_path / "text").write_bytes(content(slot, folder))
     expected = command(slot, "text")
     code, out, _ = command(slot, stream((tmp_path / "text").read_bytes()))
-    assert (code, speechless(out)) == (0, speechless(expected[1]))
+    assert code == 0
+    if slot != ("compare", "systems"):  # whose tables have the name of the place
+        assert speechless(out) == speechless(expected[1])
 
 
 def speechless(text):
@@ -338,7 +353,7 @@ def test_stdout_is_written_as_it_is(slot, place, loaded, folder, tmp_path, monke
     assert code == 0, err
     found = (tmp_path / "log").read_bytes()
     assert found.startswith(b"earlier\n")
-    if slot[0] not in ("generate", "evaluate"):  # samples; a report follows
+    if slot[0] not in ("generate", "evaluate", "compare"):  # samples; a report follows
         assert found == b"earlier\n" + expected
     assert not (tmp_path / "-").exists()
 

@@ -16,6 +16,7 @@ from seq2seq.cli import app
 from seq2seq.config import SearchOptions
 from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
+from seq2seq.evaluation.comparison import compare_systems
 from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.inference.text_generator import PerplexityReport
@@ -192,6 +193,11 @@ def test_the_fields_of_json_are_documented():
     assert set(perplexity) == set(code_spans(reports["`perplexity`"]))
     challenge = ChallengeReport((Accuracy("a", 1, 1),), ()).as_dict()
     assert {*challenge, *challenge["by_phenomenon"][0]} == set(code_spans(reports["`challenge`"]))
+    comparison = compare_systems({"a": ["b"], "b": ["a"]}, ["a"], bootstrap_samples=2, randomization_trials=0).as_dict()
+    system, breakdown = comparison["systems"][1], comparison["breakdowns"][0]
+    parts = [comparison, system, system["wins"][0], breakdown, breakdown["groups"][0]]
+    fields = {field for part in parts for field in part} | system["scores"][0].keys() - evaluation["scores"][0].keys()
+    assert fields == set(code_spans(reports["`compare`"])) - {"evaluate"}
     pretrained = json.loads(read("seq2seq/pretrained/phrasebook-en-de/metadata.json"))
     assert set(documented_fields(page, "### `metadata.json`")) == set(pretrained)
 

@@ -219,6 +219,7 @@ def test_commands_run_without_any_extra():
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("seq2seq."):
                 modules.add(node.module)
     assert "seq2seq.analysis.attention_text" in modules, "or this looks at nothing"
+    modules = {module for module in modules if not module.startswith("seq2seq.analysis.plots.")}
     script = f"import sys\nsys.modules.update(dict.fromkeys({list(EXTRA_OF)}))\n"
     script += "".join(f"import {module}\n" for module in sorted(modules))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, lexeme_positions
-from seq2seq.analysis.comparison import bootstrap_ratio_interval
 from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
 from seq2seq.analysis.plots.translations import plot_probe_accuracy
 from seq2seq.errors import ArgumentError, EvaluationError
+from seq2seq.evaluation.intervals import bootstrap_ratio_interval
 from seq2seq.inference.translator import Translator
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import assign_split, load_grammar, make_random

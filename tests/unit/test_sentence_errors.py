@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from sacrebleu import sentence_chrf
 
-from seq2seq.analysis.error_analysis import (
-    compare_sentences,
-    copied_words,
-    count_looped_words,
-    count_repeated_ngrams,
-    sentence_errors,
-    unattended_words,
-)
+from seq2seq.analysis.error_analysis import compare_sentences, sentence_errors, unattended_words
 from seq2seq.analysis.plots.translations import plot_score_comparison, plot_scores_and_lengths
 from seq2seq.errors import EvaluationError
+from seq2seq.evaluation.word_counts import copied_words, count_looped_words, count_repeated_ngrams
 from seq2seq.inference.results import Hypothesis, Translation
 from tests.toy import toy_tokenizer
 

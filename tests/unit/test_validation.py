@@ -114,7 +114,7 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
     def missing(tokenize, force):
         raise RuntimeError("no MeCab")
 
-    monkeypatch.setattr("seq2seq.evaluation.scorers.SampledBLEU", missing)
+    monkeypatch.setattr("seq2seq.evaluation.scorers.StatisticsBLEU", missing)
     with pytest.raises(MissingExtraError, match="needs the package 'MeCab', which is not installed"):
         make("ja")
     make("ja", validation={"compute_bleu": False})
