@@ -35,10 +35,13 @@ if TYPE_CHECKING:
 
 @with_search_options()
 def evaluate(
-    model: Annotated[
-        Path | None,
+    models: Annotated[
+        list[Path] | None,
         typer.Argument(
-            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+            parser=find_model,
+            metavar="[MODEL]...",
+            help="A model directory, or the name of a pretrained model; several are an ensemble.",
+            show_default=False,
         ),
     ] = None,
     source: Annotated[
@@ -85,13 +88,13 @@ def evaluate(
     With a MODEL, the speed is measured as well, from raw text to raw text. It includes a few seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
     """
-    if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
+    if not reference or (not models) == (hypotheses is None) or (not models) != (source is None):
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
-    if model is None and output is not None:
+    if not models and output is not None:
         raise typer.BadParameter("--output is for a model's translations, but there is no MODEL")
-    if model is None and precision is not None:
+    if not models and precision is not None:
         raise typer.BadParameter(f"--precision {precision} is for a model, but there is no MODEL")
-    if model is None and search:
+    if not models and search:
         given = ", ".join(flag(key) for key in search)
         raise typer.BadParameter(f"{given}: for translation by a model, but there is no MODEL")
     answers = source or hypotheses
@@ -101,14 +104,14 @@ def evaluate(
     if output is not None:
         check_output(output, inputs=texts)
     lines, *references = _aligned(texts)
-    if model is None:
+    if not models:
         from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
         scores = score_texts(lines, references, language=target_language, tokenizer=bleu_tokenizer)
         report = EvaluationReport(len(lines), scores)
     else:
         asked = target_language, bleu_tokenizer
-        report = _evaluate_model(model, precision or "float32", lines, references, asked, search)
+        report = _evaluate_models(models, precision or "float32", lines, references, asked, search)
         if output is not None:
             with open_output(output) as handle:
                 handle.writelines(f"{translation.text}\n" for translation in report.translations)
@@ -118,8 +121,8 @@ def evaluate(
         print_report(report)
 
 
-def _evaluate_model(
-    model: Path,
+def _evaluate_models(
+    models: list[Path],
     precision: Precision,
     sources: list[str],
     references: list[list[str]],
@@ -127,12 +130,12 @@ def _evaluate_model(
     search: dict[str, Any],
 ) -> "EvaluationReport":
     """Translate and score; `asked` holds the given language and tokenizer."""
-    recipe, options = load_recipe_and_options(model, TranslationConfig, search)
+    recipe, options = load_recipe_and_options(models[0], TranslationConfig, search, models[1:])
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
 
-    translator = Translator.load(model, precision, on_warning=warn)
+    translator = Translator.load(models, precision, on_warning=warn)
     language = asked[0] or (recipe.data.target_language if recipe.data else None)
     pairs = list(zip(sources, references[0], strict=True))
     with progress_bar("translating", len(sources)) as advance:
