@@ -39,7 +39,7 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             parser=find_model,
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="A model directory, or the name of a pretrained model; several are an ensemble.",
             show_default=False,
         ),
