@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from measure import in_turns, machine, median, show, write
 
 from seq2seq import SearchOptions, Translator
-from seq2seq.corpora.glossary import Glossary, Term
 from seq2seq.evaluation.metrics import score_texts
 from seq2seq.inference.requests import Request
 from seq2seq.phrasebook.grammar.derivation import Lexeme, Node
@@ -69,7 +68,8 @@ def examples(count: int, seed: int = 1) -> list[Example]:
         others = [
             other
             for other in grammar.rules.lexicon["noun"]
-            if other[0]["sort"] == noun[0]["sort"] and all(other is not used for _, _, used in held)
+            if other[0]["sort"] == noun[0]["sort"]
+            and all(other is not used for _, _, used in held)
             and "singular.nominative" in other[1]
         ]
         if not others or not find_phrase(english.text, [noun[0]["singular"], noun[0]["plural"]]):

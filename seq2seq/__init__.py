@@ -17,10 +17,12 @@ _HOME = {
     "EvaluationReport": "evaluation.metrics",
     "GenerationOptions": "config",
     "LanguageModel": "models.language_model",
+    "PairScore": "inference.pair_score",
     "PerplexityReport": "inference.text_generator",
     "CellComparison": "training.cell_comparison",
     "ComparisonReport": "evaluation.comparison_report",
     "ChallengeReport": "analysis.challenge.sets",
+    "Scorer": "inference.scorer",
     "SearchOptions": "config",
     "SentencePair": "corpora",
     "Seq2Seq": "models.translation",
@@ -81,7 +83,9 @@ if TYPE_CHECKING:  # type checkers and editors see the names here, of which a te
     from seq2seq.evaluation.metrics import EvaluationReport as EvaluationReport
     from seq2seq.evaluation.metrics import evaluate as evaluate
     from seq2seq.export.export import export_model as export_model
+    from seq2seq.inference.pair_score import PairScore as PairScore
     from seq2seq.inference.results import Translation as Translation
+    from seq2seq.inference.scorer import Scorer as Scorer
     from seq2seq.inference.text_generator import PerplexityReport as PerplexityReport
     from seq2seq.inference.text_generator import TextGenerator as TextGenerator
     from seq2seq.inference.translator import Translator as Translator

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from seq2seq.analysis.challenge.sets import ChallengeReport
 
 
-@with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
+@with_search_options(
+    "n_best", "sample", "temperature", "top_k", "top_p", "seed", "ensemble_weights", "ensemble_average"
+)
 def challenge(
     model: Annotated[
         Path,

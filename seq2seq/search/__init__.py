@@ -2,6 +2,7 @@
 
 from seq2seq.search.automata import Automata, with_automata
 from seq2seq.search.beam import beam_search
+from seq2seq.search.ensemble import average_attention, average_log_probs, average_models
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms
 from seq2seq.search.repetition import without_repetition
 from seq2seq.search.selection import top_k
@@ -27,6 +28,9 @@ __all__ = [
     "SearchResult",
     "StepFunction",
     "StepOutput",
+    "average_attention",
+    "average_log_probs",
+    "average_models",
     "beam_search",
     "coverage_penalty",
     "greedy_search",

@@ -11,7 +11,7 @@ from seq2seq.config import GenerationOptions, SearchOptions
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import EOS_ID
-from seq2seq.inference import text_generator
+from seq2seq.inference import teacher_forcing
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.model_directory.directory import load_model_config, load_tokenizers
 from seq2seq.training import train
@@ -138,8 +138,8 @@ def test_perplexity_with_little_memory_is_the_same_with_one_notice(folder, capsy
     assert run(*command) == 0
     expected = json.loads(capsys.readouterr().out)
     # What a batch of lines is computed from.
-    pad = text_generator.pad
-    monkeypatch.setattr(text_generator, "pad", lambda rows: pad(rows) if len(rows) < 3 else fail("cuDNN"))
+    pad = teacher_forcing.pad
+    monkeypatch.setattr(teacher_forcing, "pad", lambda rows: pad(rows) if len(rows) < 3 else fail("cuDNN"))
     assert run(*command) == 0
     found = capsys.readouterr()
     assert json.loads(found.out) == pytest.approx(expected, rel=1e-5)
@@ -247,8 +247,8 @@ def test_a_bulk_job_knows_its_language_model(folder, tmp_path):
 
     shutil.copytree(folder / "model", tmp_path / "lm")
     options = SearchOptions(language_model=str(tmp_path / "lm"))
-    job = Job(folder / "translator", folder / "source.txt", tmp_path / "out", options, "text")
-    alone = Job(folder / "translator", folder / "source.txt", tmp_path / "out", SearchOptions(), "text")
+    job = Job((folder / "translator",), folder / "source.txt", tmp_path / "out", options, "text")
+    alone = Job((folder / "translator",), folder / "source.txt", tmp_path / "out", SearchOptions(), "text")
     names = job.identity()["model"].keys() - alone.identity()["model"].keys()
     assert "language_model/model.safetensors" in names
 

@@ -38,7 +38,9 @@ def test_every_search_does_what_is_asked(translator, name):
         for demand in demands_of(request):
             assert demand.is_met(translation.text), (demand, translation.text)
     (alone,) = translator.translate([SENTENCE], options)
-    assert (alone.text, alone.score) == (found[-1].text, found[-1].score), "what is asked of other lines changes nothing"
+    assert (alone.text, alone.score) == (found[-1].text, found[-1].score), (
+        "what is asked of other lines changes nothing"
+    )
     for request, together in zip(REQUESTS, found, strict=False):
         (alone,) = translator.translate([request], options)
         assert alone.tokens == together.tokens
