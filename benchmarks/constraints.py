@@ -2,9 +2,9 @@
 
 python benchmarks/constraints.py MODEL --source FILE --reference FILE [--sentences 200] [--rounds 3] [--json FILE]
 
-Phrases are drawn from the tokens of the reference translation, so that they can all be met. "time" is CPU time relative to a
-beam of 5 without automata, measured in turns; "gap" is the mean difference of the score from that of a beam of 40 with
-the same phrases, and "same" is the share of sentences with at most that score's rounding error between them.
+Phrases are drawn from the tokens of the reference translation, so that they can all be met. "time" is CPU time relative
+to a beam of 5 without automata, measured in turns; "gap" is the mean difference of the score from that of a beam of 40
+with the same phrases, and "same" is the share of sentences with at most that score's rounding error between them.
 """
 
 import argparse

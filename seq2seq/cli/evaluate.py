@@ -1,5 +1,6 @@
 """`seq2seq evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from seq2seq.cli.aligned import read_aligned
+from seq2seq.cli.arguments import split_models
 from seq2seq.cli.console import (
     import_tensorflow,
     input_place,

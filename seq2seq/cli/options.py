@@ -67,9 +67,8 @@ def _option(field: FieldInfo, keys: Collection[str]) -> Any:
     flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")
     panel = str(about["panel"])
     if get_origin(kinds[0]) is tuple:
-        option = typer.Option(
-            help=f"{flags}{_default(field)}", parser=_numbers, metavar="NUMBER,...", rich_help_panel=panel
-        )
+        text = f"{flags}{_default(field)}"
+        option = typer.Option(help=text, parser=_numbers, metavar="NUMBER,...", rich_help_panel=panel)
         return Annotated[Any, option]  # Typer would take each number as an argument of its own
     metavar = None
     if get_origin(field.annotation) is not Literal:

@@ -79,8 +79,8 @@ def translate(
         InputFormat,
         typer.Option(
             metavar="FORMAT",
-            help='text, or jsonl: one object per line, {"text": ..., "prefix": ..., "include": [...], "exclude": [...]}, '
-            "where all but the text may be left out.",
+            help='text, or jsonl: one object per line, {"text": ..., "prefix": ..., "include": [...], "exclude": '
+            "[...]}, where all but the text may be left out.",
         ),
     ] = "text",
     output_format: Annotated[
@@ -187,8 +187,8 @@ def translate(
     files = _files(input_file, output_file, shard, engine)
     if files is not None and (prefix or include or exclude):
         raise ConfigError(
-            "--prefix, --include and --exclude are not for bulk translation: state them in each line of the input, with "
-            "--input-format jsonl."
+            "--prefix, --include and --exclude are not for bulk translation: state them in each line of the input, "
+            "with --input-format jsonl."
         )
     source, target = files or (input_file or STDIN, output_file or STDOUT)
     inputs = [] if texts and files is None else [source]

@@ -219,8 +219,8 @@ class SearchOptions(TranslationSearchOptions):
     )
     glossary: str | None = search_key(
         None,
-        "Glossary: a TSV or CSV file with a source term and its translation in each row, as of DeepL or OmegaT. Where a "
-        "source text has the term, its translation must have the translation of the term. Variants are separated by |.",
+        "Glossary: a TSV or CSV file with a source term and its translation in each row, as of DeepL or OmegaT. The "
+        "translation of a text with the term must contain the translation of the term. Variants are separated by |.",
         unit="file",
     )
     language_model: str | None = search_key(

@@ -10,12 +10,13 @@ from seq2seq.evaluation.breakdowns import Breakdown, Value
 from seq2seq.evaluation.comparison_svg import COLOURS, marker, plot_groups, plot_scores
 from seq2seq.evaluation.sentence_differences import SentenceDifference
 from seq2seq.plurals import pluralize
+from seq2seq.text.scripts import UNSPACED
 
 if TYPE_CHECKING:  # which makes its page here
     from seq2seq.evaluation.comparison_report import ComparedSystem, ComparisonReport
 
 SIGNIFICANT = 0.05
-WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\w)+")
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 def render_page(report: "ComparisonReport") -> str:

@@ -10,7 +10,7 @@ looks up (`search.Automata`). There are three kinds:
 A variant that begins with a lower-case letter may also begin with a capital, as at the beginning of a sentence.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -25,6 +25,9 @@ START = 1
 FIRST_BYTE = 0x110000  # byte B of byte fallback is written as the code point FIRST_BYTE + B, which no character has
 MAX_COMPILED = 1000  # automata kept, the most recently used ones
 NEVER = np.iinfo(np.int32).max // 2
+# A state of occurrences: pairs of a begun phrase and the number of its characters so far, and whether the last character
+# is not part of a word.
+Begun = tuple[frozenset[tuple[int, int]], bool]
 
 # Classes of characters that are not in a phrase, after those of the phrase.
 _WORD, _OTHER = 0, 1
@@ -160,7 +163,7 @@ class AutomatonCompiler:
         starts_word = [_is_word(min(pattern[0])) for pattern in patterns]
         ends_word = [_is_word(min(pattern[-1])) for pattern in patterns]
 
-        def follow(state: tuple[frozenset[tuple[int, int]], bool], code: int, is_word: bool) -> Hashable:
+        def follow(state: Begun, code: int, is_word: bool) -> Begun | None:
             begun, at_boundary = state
             if not is_word and any(place == len(patterns[which]) for which, place in begun):
                 return None
@@ -174,15 +177,16 @@ class AutomatonCompiler:
                 return None
             return frozenset(after), not is_word
 
-        numbers: dict[Hashable, int] = {None: DONE, (frozenset(), True): START}
-        found, rows = [(frozenset(), True)], [[DONE] * len(classes)]
+        first: Begun = frozenset(), True
+        numbers: dict[Begun | None, int] = {None: DONE, first: START}
+        found, rows = [first], [[DONE] * len(classes)]
         for state in found:  # grows
             row = []
             for code, is_word in classes:
                 after = follow(state, code, is_word)
-                if after not in numbers:
+                if after is not None and after not in numbers:
                     numbers[after] = len(numbers)
-                    found.append(after)  # type: ignore[arg-type]
+                    found.append(after)
                 row.append(numbers[after])
             rows.append(row)
         may_end = [True] + [any(place == len(patterns[which]) for which, place in begun) for begun, _ in found]
