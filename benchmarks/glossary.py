@@ -4,9 +4,9 @@ python benchmarks/glossary.py [MODEL] [--sentences 300] [--beam-size 5] [--round
 
 In each sentence one noun is chosen, and the glossary demands the German word for another noun of its kind, in any of
 its forms: for `teacher`, `Bäcker|Bäckers|Bäckern`. The grammar gives the reference with that word, and so the articles
-and adjectives that agree with it. Reported are the terms in place; among these, noun phrases that do not agree with their
-term; BLEU of the plain translations and of the constrained ones, each against its own reference, with the terms masked;
-and the ratio of times, measured in turns.
+and adjectives that agree with it. Reported are the terms in place; among these, noun phrases that do not agree with
+their term; BLEU of the plain translations and of the constrained ones, each against its own reference, with the terms
+masked; and the ratio of times, measured in turns.
 """
 
 import argparse

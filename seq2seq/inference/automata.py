@@ -5,7 +5,8 @@ looks up (`search.Automata`). There are three kinds:
 
 - A *prefix* must be followed character by character. Its last word may be incomplete.
 - A *required* phrase must occur: one of its variants, as whole words.
-- A *forbidden* phrase must not occur as whole words.
+- A *forbidden* phrase must not occur as whole words. No token may end where it ends, either, since what could follow
+  are only other endings of its last word, real ones and invented ones.
 
 A variant that begins with a lower-case letter may also begin with a capital, as at the beginning of a sentence.
 """
@@ -25,8 +26,8 @@ START = 1
 FIRST_BYTE = 0x110000  # byte B of byte fallback is written as the code point FIRST_BYTE + B, which no character has
 MAX_COMPILED = 1000  # automata kept, the most recently used ones
 NEVER = np.iinfo(np.int32).max // 2
-# A state of occurrences: pairs of a begun phrase and the number of its characters so far, and whether the last character
-# is not part of a word.
+# A state of occurrences: pairs of a begun phrase and the number of its characters so far, and whether the last
+# character is not part of a word.
 Begun = tuple[frozenset[tuple[int, int]], bool]
 
 # Classes of characters that are not in a phrase, after those of the phrase.
@@ -144,7 +145,7 @@ class AutomatonCompiler:
         if not possible:
             return None
         next_states, may_end, _ = self._occurrence(possible)
-        blocked = next_states == DONE
+        blocked = np.array(may_end)[next_states]  # state 0 may end, too
         blocked[:, EOS_ID] = may_end
         blocked[DONE] = False
         next_states[:, EOS_ID] = DONE

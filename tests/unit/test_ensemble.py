@@ -15,7 +15,7 @@ from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import average_models, beam_search, greedy_search, sample, sampling_uniforms
 from tests.conftest import randomize
 from tests.toy import pairs, save
-from tests.unit.test_search import BOS, EOS, INNER, Fake, check
+from tests.fake import BOS, EOS, INNER, Fake, check
 
 pytestmark = pytest.mark.usefixtures("shared_searches")
 
