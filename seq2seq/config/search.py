@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic import PositiveFloat, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from seq2seq.config.section import Section, field, inherit_field
 
@@ -206,17 +206,42 @@ class SearchOptions(TranslationSearchOptions):
         0.2, "Weight of the language model in shallow fusion; 0 disables it.", ge=0.0, le=10.0
     )
 
+    ensemble_weights: tuple[PositiveFloat, ...] | None = search_key(
+        None, "Positive weight of each model of an ensemble, in their order, relative to the others. Default: equal."
+    )
+    ensemble_average: Literal["log_probability", "probability"] = search_key(
+        "log_probability",
+        "Mean of the predictions of an ensemble. `log_probability`: geometric mean, in which each model can veto a "
+        "token; `probability`: arithmetic mean.",
+    )
+    rerank_model: str | None = search_key(
+        None,
+        "Model that rescores all hypotheses of a search: a directory of a model of the same or the reverse direction, "
+        "or of a language model. The score of a hypothesis becomes its own plus `rerank_weight` times that of the "
+        "model, normalised by `length_penalty`.",
+        unit="directory",
+        paper="Li and Jurafsky 2016",
+    )
+    rerank_weight: float = search_key(1.0, "Weight of `rerank_model`; 0 disables it.", ge=0.0, le=100.0)
+
     @model_validator(mode="after")
-    def _check_language_model(self) -> Self:
-        weight = self.language_model_weight
-        if self.language_model is None and weight != type(self).model_fields["language_model_weight"].default:
-            raise ValueError(f"'language_model_weight' is {weight:g}, but there is no 'language_model'")
+    def _check_weights(self) -> Self:
+        for key in ("language_model", "rerank_model"):
+            name = "rerank_weight" if key == "rerank_model" else f"{key}_weight"
+            weight = getattr(self, name)
+            if getattr(self, key) is None and weight != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' is {weight:g}, but there is no '{key}'")
         return self
 
     @property
     def uses_fusion(self) -> bool:
         """Whether shallow fusion is active."""
         return self.language_model is not None and self.language_model_weight > 0
+
+    @property
+    def uses_reranking(self) -> bool:
+        """Whether another model rescores the hypotheses."""
+        return self.rerank_model is not None and self.rerank_weight > 0
 
     def without_external_files(self) -> "SearchOptions":
         """The same options without those that training cannot use yet, see `EXTERNAL_OPTIONS`."""

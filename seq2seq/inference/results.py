@@ -32,8 +32,8 @@ class Hypothesis:
 
     Attributes:
         text: Detokenized text.
-        score: Sum of `token_log_probs`, normalised by length, plus the coverage penalty; for a line in segments, the
-            sum of their scores.
+        score: Sum of `token_log_probs`, normalised by length, plus the coverage penalty and, with a `rerank_model`, its
+            weighted score; for a line in segments, the sum of their scores.
         tokens: L pieces, the last one `</s>`.
         token_log_probs: (L,) float32, in nats. With a language model, its weighted log-probabilities are added. With a
             repetition penalty, the log-probabilities of repeated tokens are multiplied by it.
@@ -150,14 +150,14 @@ class Translation:
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
                 "text": hypothesis.text,
-                "score": _number(hypothesis.score) if hypothesis.tokens else None,
-                "mean_log_prob": _number(hypothesis.mean_log_prob),
+                "score": json_number(hypothesis.score) if hypothesis.tokens else None,
+                "mean_log_prob": json_number(hypothesis.mean_log_prob),
                 "tokens": hypothesis.tokens,
-                "token_log_probs": [_number(value) for value in hypothesis.token_log_probs.tolist()],
+                "token_log_probs": [json_number(value) for value in hypothesis.token_log_probs.tolist()],
             }
             if attention:
                 rows = hypothesis.attention.tolist()
-                values["attention"] = [[_number(round(weight, 6)) for weight in row] for row in rows]
+                values["attention"] = [[json_number(round(weight, 6)) for weight in row] for row in rows]
             hypotheses.append(values)
         return {
             "source_tokens": self.source_tokens,
@@ -166,7 +166,7 @@ class Translation:
             "truncated_tokens": self.truncated_tokens,
             "unknown_tokens": self.unknown_tokens,
             "unknown_characters": list(self.unknown_characters),
-            "unattended_share": _number(self.unattended_share),
+            "unattended_share": json_number(self.unattended_share),
             "repeats": self.repeats,
             "translations": hypotheses,
         }
@@ -266,5 +266,6 @@ def join_texts(texts: Sequence[str]) -> str:
     return joined
 
 
-def _number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
+    """A number for JSON, which has only finite ones."""
     return value if math.isfinite(value) else None

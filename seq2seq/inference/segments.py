@@ -102,6 +102,12 @@ class Part(NamedTuple):
     truncated: int = 0
     surfaces: Sequence[str] | None = None
 
+    def source_text(self, tokenizer: "Tokenizer") -> str:
+        """The text that is translated: that of the group, of a segment of it, or of what is left of it."""
+        if self.surfaces is not None:
+            return "".join(self.surfaces).strip()
+        return tokenizer.decode(self.ids) if self.truncated else self.text
+
 
 def divide_line(
     line: int,

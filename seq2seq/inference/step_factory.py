@@ -1,6 +1,7 @@
 """Factory of the step sources that search options require."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from seq2seq.config import SearchOptions
@@ -9,46 +10,80 @@ from seq2seq.devices.device import runs_on_gpu
 from seq2seq.errors import ConfigError
 from seq2seq.inference.int8 import load_int8_decoder
 from seq2seq.inference.shortlist import Shortlist, load_shortlist, save_shortlist
-from seq2seq.inference.step_sources import DecodeStep, FusionSteps, ModelSteps, ShortlistSteps, StepSource
+from seq2seq.inference.step_sources import (
+    DecodeStep,
+    EnsembleSteps,
+    FusionSteps,
+    ModelSteps,
+    ShortlistSteps,
+    StepSource,
+)
 from seq2seq.model_directory.derived_files import copy_derived_files, files_of_search
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.model_directory.pretrained import find_model
+from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.models.translation import Seq2Seq
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import check_regular_file, expand_path, sha256
 
 
 class StepSourceFactory:
-    """Factory of a translation model's step sources, which threads may share; for its arguments see `Translator`."""
+    """Factory of the step sources of one or more translation models, which threads may share.
+
+    Args:
+        models: The models, whose predictions are averaged if there are several.
+        tokenizers: Tokenizers of all of them.
+        shortlist: See `Translator`.
+        folders: Their directories; () if there are none.
+    """
 
     def __init__(
-        self, model: Seq2Seq, tokenizers: Tokenizers, shortlist: Shortlist | None, folder: Path | None
+        self,
+        models: Sequence[DecoderModel],
+        tokenizers: Tokenizers,
+        shortlist: Shortlist | None,
+        folders: Sequence[Path],
     ) -> None:
-        self.model, self.tokenizers, self.shortlist, self.folder = model, tokenizers, shortlist, folder
+        self.models, self.tokenizers, self.shortlist = tuple(models), tokenizers, shortlist
+        self.folders = tuple(folders)
         self._lock = threading.Lock()  # guards what is read from disk once
         self._language_models: dict[str, LanguageModel] = {}
-        self._int8: DecodeStep | None = None
+        self._int8: dict[Path, DecodeStep] = {}
+
+    @property
+    def folder(self) -> Path | None:
+        """Directory of the first model, which has the shortlist."""
+        return self.folders[0] if self.folders else None
+
+    @property
+    def uses_attention(self) -> bool:
+        """Whether a model has attention."""
+        return any(model.uses_attention for model in self.models)
 
     def get(self, options: SearchOptions) -> StepSource:
-        """Make the step source that the options require; files besides the model are read from disk once.
+        """Make the step source that the options require; files besides the models are read from disk once.
 
         Raises:
             ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there
                 is no directory from which to read it; `int8` cannot be used here; or the language model's tokenizer
-                differs from the target tokenizer.
+                differs from the target tokenizer; or the number of ensemble weights is not that of the models.
             CorpusError: An environment variable in the path of the language model is not set.
             ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of the
                 wrong kind.
             MissingExtraError: A package for `int8` is not installed.
         """
         asked = options.option_requiring_attention()
-        if asked and not self.model.uses_attention:
+        if asked and not self.uses_attention:
             raise ConfigError(
                 f"'{asked}' needs attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk_handling: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
-        steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
+        weights = self.ensemble_weights(options)
+        members = self._int8_steps() if options.int8 else [ModelSteps(model) for model in self.models]
+        steps: StepSource = members[0]
+        if len(members) > 1:
+            steps = EnsembleSteps(members, weights, options.ensemble_average)
         if options.shortlist is not None:
             with self._lock:
                 if self.shortlist is None:
@@ -58,6 +93,21 @@ class StepSourceFactory:
             assert options.language_model is not None
             steps = FusionSteps(steps, self.language_model(options.language_model), options.language_model_weight)
         return steps
+
+    def ensemble_weights(self, options: SearchOptions) -> tuple[float, ...]:
+        """The weight of each model, equal by default.
+
+        Raises:
+            ConfigError: There is another number of weights than of models.
+        """
+        weights = options.ensemble_weights or (1.0,) * len(self.models)
+        if len(weights) != len(self.models):
+            raise ConfigError(
+                f"'ensemble_weights' has {pluralize(len(weights), 'number')}, but there "
+                f"{'is' if len(self.models) == 1 else 'are'} {pluralize(len(self.models), 'model')}. Give one weight "
+                "per model, in their order."
+            )
+        return weights
 
     def save(self, folder: Path) -> None:
         """Write the files of the step sources that match the model into another directory of it.
@@ -79,12 +129,13 @@ class StepSourceFactory:
             )
         return self.folder
 
-    def _int8_steps(self) -> StepSource:
-        folder = self._directory("int8")
-        if self.model.precision != "float32":
+    def _int8_steps(self) -> list[ModelSteps]:
+        self._directory("int8")
+        precision = self.models[0].precision
+        if precision != "float32":
             raise ConfigError(
-                f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder requires "
-                "float32. Leave one of the two out."
+                f"'int8' is true, and the model is loaded in {precision}: the 8-bit decoder requires float32. Leave "
+                "one of the two out."
             )
         if runs_on_gpu():
             raise ConfigError(
@@ -92,9 +143,11 @@ class StepSourceFactory:
                 "copy all states there. Leave 'int8' out, or hide the GPU: CUDA_VISIBLE_DEVICES=-1."
             )
         with self._lock:
-            if self._int8 is None:
-                self._int8 = load_int8_decoder(folder, self.model.output_embedding.vocabulary_size)
-        return ModelSteps(self.model, self._int8)
+            for model, folder in zip(self.models, self.folders, strict=True):
+                if folder not in self._int8:
+                    self._int8[folder] = load_int8_decoder(folder, model.output_embedding.vocabulary_size)
+        pairs = zip(self.models, self.folders, strict=True)
+        return [ModelSteps(model, self._int8[folder]) for model, folder in pairs]
 
     def language_model(self, path: str) -> LanguageModel:
         """The language model in a directory, which is read once and kept as long as the translator.
@@ -104,7 +157,7 @@ class StepSourceFactory:
         """
         with self._lock:
             if path not in self._language_models:
-                model, tokenizer, _ = load_language_model(find_model(expand_path(path)), self.model.precision)
+                model, tokenizer, _ = load_language_model(find_model(expand_path(path)), self.models[0].precision)
                 theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
                 if theirs != ours:
                     raise ConfigError(
@@ -124,12 +177,16 @@ def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
         options: Search options.
 
     Raises:
-        CorpusError: An environment variable in the path of the language model is not set.
-        ModelDirectoryError: The language model's directory is incomplete or damaged.
+        CorpusError: An environment variable in the path of another model is not set.
+        ModelDirectoryError: The directory of another model is incomplete or damaged.
     """
     found = {file: sha256(check_regular_file(folder / file)) for file in files_of_search(options)}
     if options.uses_fusion:
         assert options.language_model is not None
         files = checksums(find_model(expand_path(options.language_model)))
         found |= {f"language_model/{file}": digest for file, digest in files.items()}
+    if options.uses_reranking:
+        assert options.rerank_model is not None
+        files = checksums(find_model(expand_path(options.rerank_model)))
+        found |= {f"rerank_model/{file}": digest for file, digest in files.items()}
     return found

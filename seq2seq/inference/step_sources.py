@@ -8,6 +8,7 @@ graph serves them all. Nothing is read from disk here.
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from seq2seq.data.padding import pad
@@ -15,7 +16,8 @@ from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.inference.shortlist import Ids, Shortlist
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
+from seq2seq.search import NEG_INF, StepFunction, StepOutput, average_models, shallow_fusion, with_prefix
+from seq2seq.search.ensemble import Average
 
 DecodeStep = Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]  # logits, state, attention, as `DecoderModel.decode_step`
 # Start of a search: step function, state (B, 1, ...) and memory (B, ...).
@@ -95,6 +97,40 @@ class ModelSteps:
             return StepOutput(_log_probs(logits, candidates), state, weights, candidates)
 
         return among, state, (memory, candidates, *columns)
+
+
+class EnsembleSteps:
+    """Steps of several models over one source and one target vocabulary, averaged, see `average_models`.
+
+    Args:
+        members: Steps of each model alone.
+        weights: Weight of each model, positive.
+        average: Which mean.
+    """
+
+    def __init__(self, members: Sequence[StepSource], weights: Sequence[float], average: Average) -> None:
+        self.members, self.average = tuple(members), average
+        self.weights = normalized_weights(weights)
+        self.graph_key: Hashable = ("ensemble", average, *(member.graph_key for member in members))
+        self.models: tuple[DecoderModel, ...] = tuple(model for member in members for model in member.models)
+        own = tuple(member.signature for member in members)
+        self.signature: Any = (tf.TensorSpec([len(self.members)], tf.float32), own)
+
+    def inputs(self, batch: Batch) -> Any:
+        return self.weights, tuple(member.inputs(batch) for member in self.members)
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
+        weights, own = inputs
+        started = [member.start(source, its, candidates) for member, its in zip(self.members, own, strict=True)]
+        steps, states, memories = zip(*started, strict=True)
+        attending = [number for number, model in enumerate(self.models) if model.uses_attention]
+        return average_models(steps, weights, self.average, attending), states, memories
+
+
+def normalized_weights(weights: Sequence[float]) -> np.ndarray:
+    """Weights divided by their sum, (M,) float32."""
+    values = np.asarray(weights, np.float64)
+    return (values / values.sum()).astype(np.float32)
 
 
 class ShortlistSteps:

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import GenerationOptions, Precision, SearchOptions
 from seq2seq.config.search import MAX_LENGTH
-from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import set_tf32, set_up_device
-from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
-from seq2seq.inference.copies import reduce_with_model
+from seq2seq.inference.copies import reduce_with_models
 from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
-from seq2seq.layers.custom_gradient import forward_only
+from seq2seq.inference.teacher_forcing import TeacherForcing
 from seq2seq.model_directory.model import Origin, load_language_model, read_origin, saved_model
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.models.base import check_tokenizers
@@ -31,9 +28,6 @@ from seq2seq.models.language_model import LanguageModel
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
-
-BATCH_TOKENS = 4000  # padded tokens that are read at once
-MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabulary and however long the line
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,18 +123,9 @@ class TextGenerator:
         check_tokenizers(model, Tokenizers(tokenizer, tokenizer))
         self.options = options or GenerationOptions()
         self.on_warning = on_warning
-        self._memory = BatchSplitter()  # of padded tokens
+        self.teacher_forcing = TeacherForcing(model, on_warning)
         self.searcher = Searcher()
         self._origin: Origin | None = None  # where `load` read the model
-
-        @forward_only()
-        def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            return model.loss_from_readouts(readout, labels)[1]
-
-        tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-        readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
-        self._read_out = tf.function(forward_only()(model.readouts), input_signature=[tokens] * 2, autograph=False)
-        self._nll = tf.function(nll, input_signature=[readouts, labels], autograph=False)
 
     @classmethod
     @check_arguments()
@@ -168,7 +153,9 @@ class TextGenerator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Support `pickle` and `copy.deepcopy`; graphs are traced again."""
-        return reduce_with_model(self, self.tokenizer, self.options, self.on_warning, _origin=self._origin)
+        return reduce_with_models(
+            self, [self.model], self.tokenizer, self.options, self.on_warning, _origin=self._origin
+        )
 
     @check_arguments()
     def save(self, directory: str | Path) -> Path:
@@ -262,35 +249,5 @@ class TextGenerator:
         return make_hypotheses(result, 0, self.tokenizer)
 
     def _log_probs(self, ids: Sequence[list[int]], progress: ProgressCallback) -> list[np.ndarray]:
-        set_tf32(self.model.precision)
-        found = [np.zeros(0, np.float32)] * len(ids)
-        done = 0
-
-        def longest(rows: Sequence[int]) -> int:
-            return max(len(ids[row]) for row in rows) + 1
-
-        def explain(rows: Sequence[int], shortage: str) -> str:
-            if len(rows) > 1:
-                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from now on."
-            return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
-
-        def compute(rows: Sequence[int]) -> list[np.ndarray]:
-            target = pad([[*ids[row], EOS_ID] for row in rows])
-            readout, labels = self._read_out(np.full((len(rows), 1), EOS_ID, np.int32), target)
-            most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
-            blocks = [slice(start, start + most) for start in range(0, len(labels), most)]
-            nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
-            return np.split(-nll, np.cumsum([len(ids[row]) + 1 for row in rows])[:-1])
-
-        def size(rows: Sequence[int]) -> int:
-            return len(rows) * longest(rows)
-
-        for batch in batches_by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
-            for rows, log_probs in self._memory.run(
-                batch, compute, size=size, explain=explain, on_warning=self.on_warning
-            ):
-                for row, values in zip(rows, log_probs, strict=True):
-                    found[row] = values
-                done += len(rows)
-                progress(done)
-        return found
+        targets = [[*tokens, EOS_ID] if tokens else [] for tokens in ids]
+        return [forced.log_probs for forced in self.teacher_forcing.run([[]] * len(ids), targets, progress)]

@@ -1,5 +1,6 @@
 """Translation of text, in order: tokenize, sort by length, search in batches, detokenize."""
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,16 +19,19 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
-from seq2seq.inference.copies import reduce_with_model
+from seq2seq.errors import ArgumentError
+from seq2seq.inference.copies import reduce_with_models
+from seq2seq.inference.members import Paths, load_members
 from seq2seq.inference.repetition import repeats
+from seq2seq.inference.reranker import Reranker, Rerankers
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
+from seq2seq.inference.scorer import Scorer
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.segments import Part, SourceLines, divide_line
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
-from seq2seq.model_directory.model import Origin, load_model, read_origin, saved_model
-from seq2seq.model_directory.pretrained import find_model
+from seq2seq.model_directory.model import Origin, saved_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
@@ -37,83 +41,101 @@ CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
 
 class Translator:
-    """Translate text with a model.
+    """Translate text with a model, or with an ensemble of models, whose predictions are averaged.
 
     A batch that does not fit into memory is searched in halves, and later batches are smaller. Threads may share a
     translator; on a GPU, models that run at the same time must have the same precision (`set_tf32`).
 
     Args:
-        model: Model with weights loaded.
+        model: Model with weights loaded; or several with the same tokenizers, an ensemble.
         source_tokenizer: Source tokenizer that it was trained with.
         target_tokenizer: Target tokenizer that it was trained with.
         options: Default search options.
-        shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
-        folder: Model directory, used by `options.int8` and `options.shortlist`.
+        shortlist: Shortlist used by `options.shortlist`; by default that of the (first) directory.
+        folder: Model directory, used by `options.int8` and `options.shortlist`; or one for each model.
         source_lines: Statistics of the lines that the model was trained on, which determine how much it translates at
             once.
         on_warning: Called with a warning message when the first batch does not fit into memory; by default a
             `UserWarning`.
 
     Raises:
-        ArgumentError: A tokenizer's vocabulary size differs from the model's.
+        ArgumentError: A tokenizer's vocabulary size differs from a model's; or there is no model.
+
+    Attributes:
+        models: All models.
+        model: The first model.
     """
 
     @check_arguments()
     def __init__(
         self,
-        model: Seq2Seq,
+        model: Seq2Seq | Sequence[Seq2Seq],
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
-        folder: Path | None = None,
+        folder: Path | Sequence[Path] | None = None,
         source_lines: SourceLines | None = None,
         on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
-        self.model = model
+        self.models = (model,) if isinstance(model, Seq2Seq) else tuple(model)
+        if not self.models:
+            raise ArgumentError("model: expected at least one model, found none.")
+        self.model = self.models[0]
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
-        check_tokenizers(model, self.tokenizers)
+        for one in self.models:
+            check_tokenizers(one, self.tokenizers)
         self.options = options or SearchOptions()
         self.source_lines = source_lines or SourceLines()
-        self.step_sources = StepSourceFactory(model, self.tokenizers, shortlist, folder)
+        folders = () if folder is None else (folder,) if isinstance(folder, Path) else folder
+        self.step_sources = StepSourceFactory(self.models, self.tokenizers, shortlist, folders)
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
-        self._origin: Origin | None = None  # where `load` read the model
+        self._rerankers = Rerankers(self.tokenizers, self.model.precision, on_warning)
+        self._lock = threading.Lock()
+        self._scorer: Scorer | None = None
+        self._origin: Origin | None = None  # where `load` read the (first) model
 
     @classmethod
     @check_arguments()
     def load(
-        cls, path: str | Path, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
+        cls, path: Paths, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
     ) -> Self:
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
-            path: Model directory, or the name of a pretrained model, such as `phrasebook-en-de`.
+            path: Model directory, or the name of a pretrained model, such as `phrasebook-en-de`. Several are an
+                ensemble; default options, shortlist and statistics of lines are then those of the first.
             precision: `float32` keeps translations independent of their batch; the others are faster on a GPU.
             on_warning: See the constructor.
 
         Raises:
-            ConfigError: `tf32` is requested and no GPU supports it.
+            ArgumentError: There is no path.
+            ConfigError: The tokenizers of an ensemble differ; or `tf32` is requested and no GPU supports it.
             ModelDirectoryError: See `load_model`.
         """
-        set_up_device()
-        set_tf32(precision)
-        folder = find_model(path)
-        origin = read_origin(folder)
-        model, tokenizers, config = load_model(folder, precision)
+        models, tokenizers, config, folders, origin = load_members(path, precision)
         lines = SourceLines.from_metadata(origin.metadata, config.languages[0])
         translator = cls(
-            model, *tokenizers, options=config.search, folder=folder, source_lines=lines, on_warning=on_warning
+            models, *tokenizers, options=config.search, folder=folders, source_lines=lines, on_warning=on_warning
         )
         translator._origin = origin
         return translator
 
+    @property
+    def scorer(self) -> Scorer:
+        """A scorer of given translations, with the same models."""
+        with self._lock:
+            if self._scorer is None:
+                self._scorer = Scorer(self.step_sources, self.options, self.on_warning)
+            return self._scorer
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Support `pickle` and `copy.deepcopy`; graphs are traced and language models read from disk again."""
-        files = self.step_sources.shortlist, self.step_sources.folder
+        files = self.step_sources.shortlist, self.step_sources.folders
         parts = (*self.tokenizers, self.options, *files, self.source_lines, self.on_warning)
-        return reduce_with_model(self, *parts, _origin=self._origin)
+        return reduce_with_models(self, self.models, *parts, _origin=self._origin)
 
     @check_arguments()
     def save(self, directory: str | Path) -> Path:
@@ -129,9 +151,15 @@ class Translator:
             `directory`.
 
         Raises:
+            ArgumentError: The translator is an ensemble.
             ModelDirectoryError: The directory is not empty.
             StorageError: It cannot be written.
         """
+        if len(self.models) > 1:
+            raise ArgumentError(
+                f"a directory holds one model, and this is an ensemble of {len(self.models)}. Keep "
+                "the directories of its models."
+            )
         directory = Path(directory)
         with saved_model(directory, self.model, self.tokenizers, self.options, self._origin) as partial:
             self.step_sources.save(partial)
@@ -148,7 +176,7 @@ class Translator:
         penalty = self.options.length_penalty
         normalised = penalty if isinstance(penalty, str) else f"{penalty:g}"
         return {
-            "model": pluralize(self.model.count_params(), "parameter"),
+            "model": ", ".join(pluralize(model.count_params(), "parameter") for model in self.models),
             "vocabulary": self.tokenizers.describe_sizes(),
             "search": f"beam {self.options.beam_size}, length penalty {normalised}",
         }
@@ -158,9 +186,11 @@ class Translator:
         """Check that this model supports the options.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get`.
+            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get` and
+                `Reranker.load`.
         """
         self.step_sources.get(options)
+        self._reranker(options)
 
     @check_arguments()
     def divide(self, lines: Sequence[str], options: SearchOptions) -> list[list[Part]]:
@@ -198,7 +228,10 @@ class Translator:
             OutOfMemoryError: A sentence does not fit into memory, even alone.
         """
         options = options or self.options
-        steps = self.step_sources.get(options)
+        steps, reranker = self.step_sources.get(options), self._reranker(options)
+        asked = options
+        if reranker and not options.sample:
+            options = options.model_copy(update={"n_best": options.beam_size})
         set_tf32(self.model.precision)
         sentences = list(sentences)
         lines = self.divide(sentences, options)
@@ -223,6 +256,10 @@ class Translator:
                     waiting[parts[place].line] -= 1
                     done += not waiting[parts[place].line]
                 on_progress(done)
+        if reranker:
+            kept = [found[place] for place in range(len(parts))]
+            sources = [part.source_text(self.tokenizers.source) for part in parts]
+            found = dict(enumerate(reranker.rerank(sources, kept, asked)))
         in_order = (found[place] for place in range(len(parts)))
         results = []
         for sentence, line in zip(sentences, lines, strict=True):
@@ -252,6 +289,10 @@ class Translator:
         while part := list(islice(iterator, chunk)):
             yield from self.translate(part, options, attention=attention, on_progress=advance)
             before += len(part)
+
+    def _reranker(self, options: SearchOptions) -> Reranker | None:
+        languages = self._origin.config.languages if self._origin else (self.source_lines.language, None)
+        return self._rerankers.get(options, languages)
 
     def _search(
         self, steps: StepSource, parts: Sequence[Part], options: SearchOptions, attention: bool

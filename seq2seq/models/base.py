@@ -56,6 +56,7 @@ class DecoderModel(TrainableModel):
     """
 
     decoder: Decoder
+    uses_attention: bool  # whether the decoder attends to a source
     section_types: ClassVar[dict[str, type[Section]]]
     sections: dict[str, Any]  # sections of the recipe, by the names of the constructor's arguments
 
@@ -204,10 +205,13 @@ class DecoderModel(TrainableModel):
 
     def readouts(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Inputs of the output layer at real positions, (N, E) compute dtype, and the tokens there, (N,) int32."""
-        readout, _ = self._teach(source, target, training)
-        labels = tf.reshape(tf.cast(target, tf.int32), [-1])
-        real = tf.where(labels != PAD_ID)[:, 0]  # computed once: on a GPU, the host waits for their number
-        return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
+        return _at_real_positions(self._teach(source, target, training)[0], target)
+
+    def readouts_and_coverage(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """`readouts` without dropout, and attention summed over the target tokens, (B, S) float32; (B, 0) without."""
+        readout, weights = self._teach(source, target, training=False)
+        real = tf.cast(target != PAD_ID, tf.float32)
+        return *_at_real_positions(readout, target), tf.reduce_sum(weights * real[:, :, None], axis=1)
 
     def loss_from_readouts(
         self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
@@ -235,6 +239,12 @@ class DecoderModel(TrainableModel):
         products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
+
+
+def _at_real_positions(readout: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    labels = tf.reshape(tf.cast(target, tf.int32), [-1])
+    real = tf.where(labels != PAD_ID)[:, 0]  # computed once: on a GPU, the host waits for their number
+    return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
 
 
 def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:

@@ -1,6 +1,7 @@
 """Greedy search, sampling and beam search over any step function, and wrappers that change the steps."""
 
 from seq2seq.search.beam import beam_search, top_k
+from seq2seq.search.ensemble import average_attention, average_log_probs, average_models
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms
 from seq2seq.search.repetition import without_repetition
 from seq2seq.search.step import (
@@ -20,6 +21,9 @@ __all__ = [
     "SearchResult",
     "StepFunction",
     "StepOutput",
+    "average_attention",
+    "average_log_probs",
+    "average_models",
     "beam_search",
     "coverage_penalty",
     "greedy_search",

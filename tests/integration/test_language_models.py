@@ -11,7 +11,7 @@ from seq2seq.config import GenerationOptions, SearchOptions
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import EOS_ID
-from seq2seq.inference import text_generator
+from seq2seq.inference import teacher_forcing
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.model_directory.directory import load_model_config, load_tokenizers
 from seq2seq.training import train
@@ -138,8 +138,8 @@ def test_perplexity_with_little_memory_is_the_same_with_one_notice(folder, capsy
     assert run(*command) == 0
     expected = json.loads(capsys.readouterr().out)
     # What a batch of lines is computed from.
-    pad = text_generator.pad
-    monkeypatch.setattr(text_generator, "pad", lambda rows: pad(rows) if len(rows) < 3 else fail("cuDNN"))
+    pad = teacher_forcing.pad
+    monkeypatch.setattr(teacher_forcing, "pad", lambda rows: pad(rows) if len(rows) < 3 else fail("cuDNN"))
     assert run(*command) == 0
     found = capsys.readouterr()
     assert json.loads(found.out) == pytest.approx(expected, rel=1e-5)

@@ -231,7 +231,8 @@ def test_log_probs_are_the_same_with_little_memory(face, language_model, tokeniz
     expected = TextGenerator(language_model, tokenizer).token_log_probs(LINES)
     said, sizes, done = [], [], []
     generator = TextGenerator(language_model, tokenizer, on_warning=said.append)
-    monkeypatch.setattr(generator, "_read_out", with_room_for(3, face, sizes)(generator._read_out))
+    forcing = generator.teacher_forcing
+    monkeypatch.setattr(forcing, "_read_out", with_room_for(3, face, sizes)(forcing._read_out))
     for line, (ours, theirs) in enumerate(zip(generator.token_log_probs(LINES, done.append), expected, strict=True)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=LINES[line])
     assert sizes[:3] == [12, 6, 3]
@@ -245,7 +246,8 @@ def test_log_probs_are_the_same_with_little_memory(face, language_model, tokeniz
 
 def test_a_line_that_does_not_fit_alone_is_named(language_model, tokenizer, monkeypatch):
     generator = TextGenerator(language_model, tokenizer)
-    monkeypatch.setattr(generator, "_read_out", with_room_for(0, "allocator", [])(generator._read_out))
+    forcing = generator.teacher_forcing
+    monkeypatch.setattr(forcing, "_read_out", with_room_for(0, "allocator", [])(forcing._read_out))
     length = len(tokenizer.encode(LINES[0])) + 1
     with pytest.raises(OutOfMemoryError, match=rf"^out of memory at one line of {length} tokens\. Divide"):
         generator.perplexity(LINES[:1])

@@ -80,7 +80,7 @@ def test_token_log_probs_equal_single_steps_whatever_the_batch(words, monkeypatc
     for line, log_probs in zip(LINES, together, strict=True):
         ids = words.tokenizer.encode(line)
         np.testing.assert_allclose(log_probs, follow(words, [*ids, EOS_ID]) if line.strip() else [], atol=1e-5)
-    monkeypatch.setattr("seq2seq.inference.text_generator.BATCH_TOKENS", 1)
+    monkeypatch.setattr("seq2seq.inference.teacher_forcing.BATCH_TOKENS", 1)
     done = []
     for alone, log_probs in zip(words.token_log_probs(LINES, done.append), together, strict=True):
         np.testing.assert_allclose(alone, log_probs, atol=1e-5)
@@ -88,9 +88,11 @@ def test_token_log_probs_equal_single_steps_whatever_the_batch(words, monkeypatc
 
 
 def test_logits_are_computed_in_blocks_whatever_the_line(words, monkeypatch):
-    together, score, sizes = words.token_log_probs(LINES), words._nll, []
-    monkeypatch.setattr("seq2seq.inference.text_generator.MAX_LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
-    monkeypatch.setattr(words, "_nll", lambda readout, labels: sizes.append(len(labels)) or score(readout, labels))
+    together, score, sizes = words.token_log_probs(LINES), words.teacher_forcing._nll, []
+    monkeypatch.setattr("seq2seq.inference.teacher_forcing.MAX_LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
+    monkeypatch.setattr(
+        words.teacher_forcing, "_nll", lambda readout, labels: sizes.append(len(labels)) or score(readout, labels)
+    )
     for blocks, log_probs in zip(words.token_log_probs(LINES), together, strict=True):
         np.testing.assert_allclose(blocks, log_probs, atol=1e-5)
     assert max(sizes) == 5

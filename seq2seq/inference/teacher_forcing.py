@@ -1,0 +1,111 @@
+"""Log-probabilities of given target tokens: teacher forcing in batches of similar lengths."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.data.padding import batches_by_length, pad
+from seq2seq.data.progress import ProgressCallback, no_progress
+from seq2seq.data.tokenizer import EOS_ID
+from seq2seq.devices.device import set_tf32
+from seq2seq.devices.out_of_memory import BatchSplitter
+from seq2seq.layers.custom_gradient import forward_only
+from seq2seq.models.base import DecoderModel
+
+BATCH_TOKENS = 4000  # padded tokens of both sides that are read at once
+MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabulary and however long the line
+
+Ids = Sequence[int]
+
+
+class ForcedTokens(NamedTuple):
+    """Result for one target of L tokens.
+
+    Attributes:
+        log_probs: (L,) float32, in nats.
+        coverage: (S,) float32, attention to each source token, EOS included, summed over the target tokens; (0,) if the
+            model has no attention.
+    """
+
+    log_probs: np.ndarray
+    coverage: np.ndarray
+
+
+NOTHING = ForcedTokens(np.zeros(0, np.float32), np.zeros(0, np.float32))  # of a target without tokens
+
+
+class TeacherForcing:
+    """Log-probabilities that one model gives to target tokens; threads may share it.
+
+    Layer outputs are held for whole lines, logits for one block of tokens at a time. A batch that does not fit into
+    memory is processed in halves, and later batches are smaller. Results do not depend on the batch.
+
+    Args:
+        model: A translation model or a language model.
+        on_warning: Called with a warning message when the first batch does not fit into memory.
+    """
+
+    def __init__(self, model: DecoderModel, on_warning: Callable[[str], None]) -> None:
+        self.model, self.on_warning = model, on_warning
+        self._memory = BatchSplitter()  # of padded tokens
+
+        @forward_only()
+        def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            return model.loss_from_readouts(readout, labels)[1]
+
+        tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
+        read_out = forward_only()(model.readouts_and_coverage)
+        self._read_out = tf.function(read_out, input_signature=[tokens] * 2, autograph=False)
+        self._nll = tf.function(nll, input_signature=[readouts, labels], autograph=False)
+
+    def run(
+        self, sources: Sequence[Ids], targets: Sequence[Ids], on_progress: ProgressCallback = no_progress
+    ) -> list[ForcedTokens]:
+        """The result for each target; `NOTHING` for one without tokens.
+
+        Args:
+            sources: Source token ids without EOS; empty ones for a language model.
+            targets: Target token ids, as many; EOS is included if its probability counts.
+            on_progress: Called with the number of targets done so far, those without tokens left out.
+
+        Raises:
+            OutOfMemoryError: A target does not fit into memory, even alone.
+        """
+        set_tf32(self.model.precision)
+        found, done = [NOTHING] * len(targets), 0
+
+        def longest(rows: Sequence[int]) -> int:
+            return max(len(sources[row]) for row in rows) + max(len(targets[row]) for row in rows)
+
+        def size(rows: Sequence[int]) -> int:
+            return len(rows) * longest(rows)
+
+        def explain(rows: Sequence[int], shortage: str) -> str:
+            if len(rows) > 1:
+                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from now on."
+            return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
+
+        def compute(rows: Sequence[int]) -> list[ForcedTokens]:
+            source, target = pad([[*sources[row], EOS_ID] for row in rows]), pad([targets[row] for row in rows])
+            readout, labels, coverage = self._read_out(source, target)
+            most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
+            blocks = [slice(start, start + most) for start in range(0, len(labels), most)]
+            nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
+            log_probs = np.split(-nll, np.cumsum([len(targets[row]) for row in rows])[:-1])
+            covered = [row[: len(sources[index]) + 1] for index, row in zip(rows, coverage.numpy(), strict=True)]
+            # Copies: a view would keep the whole batch alive.
+            return [ForcedTokens(own.copy(), row.copy()) for own, row in zip(log_probs, covered, strict=True)]
+
+        lengths = [len(target) and len(source) + len(target) for source, target in zip(sources, targets, strict=True)]
+        for batch in batches_by_length(lengths, lambda length: BATCH_TOKENS // length):
+            for rows, results in self._memory.run(
+                batch, compute, size=size, explain=explain, on_warning=self.on_warning
+            ):
+                for row, result in zip(rows, results, strict=True):
+                    found[row] = result
+                done += len(rows)
+                on_progress(done)
+        return found
