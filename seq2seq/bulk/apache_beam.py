@@ -21,10 +21,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Worker:
-    """A model, loaded once per process and used by one thread at a time, since a search uses all cores."""
+    """A model or ensemble, loaded once per process and used by one thread at a time, since a search uses all cores."""
 
-    def __init__(self, model: Path, precision: Precision) -> None:
-        self.translator, self.lock = Translator.load(model, precision, on_warning=_LOGGER.warning), Lock()
+    def __init__(self, models: Sequence[Path], precision: Precision) -> None:
+        self.translator, self.lock = Translator.load(models, precision, on_warning=_LOGGER.warning), Lock()
 
 
 @dataclass(eq=False)
@@ -36,7 +36,7 @@ class TranslateChunk:
 
     def __call__(self, chunk: tuple[int, list[str]]) -> None:
         job = self.chunks.job
-        worker = self.shared.acquire(lambda: Worker(job.model, job.precision))
+        worker = self.shared.acquire(lambda: Worker(job.models, job.precision))
         with worker.lock:
             self.chunks.translate_chunk(worker.translator, *chunk, _LOGGER.warning)
 
@@ -73,7 +73,8 @@ def translate_on_apache_beam(
     if runner is None and options.view_as(StandardOptions).runner is None:
         runner = DEFAULT_RUNNER
     target = job.output.absolute()
-    job = replace(job, model=job.model.absolute(), source=job.source.absolute(), output=target)
+    models = tuple(model.absolute() for model in job.models)
+    job = replace(job, models=models, source=job.source.absolute(), output=target)
     lock = sibling_path(target, "apache-beam.lock")
 
     def refused(process: str) -> BulkError:

@@ -22,7 +22,7 @@ from seq2seq.corpora.lines import count_lines, decode_lines, open_text
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import OutputFormat, count_translated, translate_to_rows
-from seq2seq.inference.step_factory import external_checksums
+from seq2seq.inference.step_factory import derived_checksums, external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
 from seq2seq.plurals import pluralize
@@ -31,9 +31,9 @@ from seq2seq.storage.files import atomic_write, sha256, wrap_storage_errors
 
 @dataclass(frozen=True)
 class Job:
-    """A file to translate, the model, its options and the output; `precision` is that of the loaded model."""
+    """A file to translate, the models, their options and the output; `precision` is that of the loaded models."""
 
-    model: Path
+    models: tuple[Path, ...]
     source: Path
     output: Path
     options: SearchOptions
@@ -46,6 +46,7 @@ class Job:
         Keys:
             - `input`: `sha256` of the input file and its number of `lines`.
             - `model`: checksums of recipe, tokenizers and weights, and of other files that `options` require.
+            - `model 2` and so on: the same of the other models of an ensemble.
             - `options`: search options; in float32 without `batch_tokens`, which then does not affect the output.
             - `format`: output format.
             - `precision`: precision of computation.
@@ -54,10 +55,13 @@ class Job:
             CorpusError: The input cannot be read.
             ModelDirectoryError: The model is incomplete or damaged.
         """
-        model = checksums(self.model) | external_checksums(self.model, self.options)
-        values = {
+        first = checksums(self.models[0]) | derived_checksums(self.models[0], self.options)
+        own = self.options.model_copy(update={"shortlist": None})  # it is that of the first
+        others = [checksums(model) | derived_checksums(model, own) for model in self.models[1:]]
+        values: dict[str, Any] = {
             "input": {"sha256": sha256(self.source), "lines": count_lines(self.source)},
-            "model": model,
+            "model": first | external_checksums(self.options),
+            **{f"model {number}": found for number, found in enumerate(others, start=2)},
             "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
             "format": self.output_format,
             "precision": self.precision,

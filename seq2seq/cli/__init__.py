@@ -22,6 +22,7 @@ from seq2seq.cli.export import export
 from seq2seq.cli.inspect import inspect
 from seq2seq.cli.language_models import generate, perplexity
 from seq2seq.cli.quickstart import quickstart
+from seq2seq.cli.score import score
 from seq2seq.cli.train import train
 from seq2seq.cli.translate import translate
 from seq2seq.errors import Seq2SeqError
@@ -85,7 +86,7 @@ def seq2seq(
     """Recurrent translation with attention: train, translate, evaluate."""
 
 
-for verb in (train, translate, evaluate, generate, perplexity):
+for verb in (train, translate, evaluate, score, generate, perplexity):
     app.command(verb.__name__)(verb)
 for verb in (average, inspect, export, challenge, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)

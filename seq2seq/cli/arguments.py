@@ -12,6 +12,8 @@ import typer
 
 from seq2seq.cli.console import InputLines, input_lines, warn
 from seq2seq.errors import ConfigError
+from seq2seq.model_directory.directory import METADATA
+from seq2seq.model_directory.pretrained import find_model
 
 LOOKS_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|\S*/\S*")  # `in.txt`, `text/in`; not `sleeps.`
 
@@ -21,6 +23,28 @@ TextArguments = Annotated[
 ]
 
 
+def split_models(arguments: Sequence[str] | None) -> tuple[list[Path], list[str]]:
+    """Divide arguments into the models at their beginning and the rest: model directories, names of pretrained models.
+
+    Raises:
+        ConfigError: A model comes after something else.
+    """
+    rest = list(arguments or ())
+    models = []
+    while rest and (model := _model_directory(rest[0])):
+        models.append(model)
+        del rest[0]
+    if late := next((text for text in rest if _model_directory(text)), None):
+        raise ConfigError(f"{late}: is a model, but comes after {rest[0]!r}. Give all models first.")
+    return models, rest
+
+
+def _model_directory(argument: str) -> Path | None:
+    folder = find_model(argument)
+    # For a long text, Path raises that the name is too long.
+    return folder if os.path.isfile(os.path.join(folder, METADATA)) else None  # noqa: PTH113, PTH118
+
+
 def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
     """Reject texts that are file names, or that are given together with `--input`; warn of other likely mistakes.
 
@@ -28,6 +52,8 @@ def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
         ConfigError: An argument is a file, or `--input` is given, too.
     """
     for text in texts or ():
+        if LOOKS_LIKE_A_FILE.fullmatch(text) and os.path.isdir(text):  # noqa: PTH112
+            raise ConfigError(f"{text}: is a folder without a model, so it is neither a model nor text to translate.")
         if os.path.isfile(text):  # noqa: PTH113  # for a long text, Path raises that the name is too long
             raise ConfigError(
                 f"{text}: is a file, but arguments are taken as text. To read its lines: -i {quote(text)}."

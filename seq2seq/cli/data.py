@@ -1,4 +1,4 @@
-"""`seq2seq data list|get|phrasebook`."""
+"""`seq2seq data list|get|filter|phrasebook`."""
 
 import re
 from collections.abc import Iterator
@@ -14,13 +14,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from seq2seq.cli.console import print_stdout, progress_bar, stderr, write_json
+from seq2seq.cli.data_filter import filter_pairs
 from seq2seq.plurals import pluralize
 from seq2seq.storage.streams import open_output
 
 if TYPE_CHECKING:
     from seq2seq.corpora.downloads.corpus import DownloadedCorpus
 
-app = typer.Typer(help="List and download public corpora, or generate a synthetic one.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and download public corpora, filter your own by models, or generate a synthetic one.",
+    no_args_is_help=True,
+)
+app.command("filter")(filter_pairs)
 
 Catalogue = Annotated[
     Path | None,

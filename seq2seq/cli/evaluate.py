@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seq2seq.cli.arguments import split_models
 from seq2seq.cli.console import (
     import_tensorflow,
     input_place,
@@ -47,7 +48,7 @@ def evaluate(
         typer.Argument(
             metavar="[PAIRS]...",
             help="Test pairs, instead of --source and --reference: a file of source<TAB>target lines, or two "
-            "line-aligned files.",
+            "line-aligned files. Models before them form an ensemble with MODEL.",
             show_default=False,
         ),
     ] = None,
@@ -97,6 +98,7 @@ def evaluate(
     With a MODEL, the speed is measured as well, from raw text to raw text. It includes a few seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
     """
+    others, pairs = split_models(pairs)
     if pairs and (source or reference or hypotheses):
         raise typer.BadParameter(
             f"found pairs, {' '.join(pairs)}, and files for --source, --reference or --hypotheses: give one of them"
@@ -124,7 +126,7 @@ def evaluate(
         report = EvaluationReport(len(lines), scores)
     else:
         asked = target_language, bleu_tokenizer
-        report = _evaluate_model(model, precision or "float32", lines, references, asked, search)
+        report = _evaluate_models([model, *others], precision or "float32", lines, references, asked, search)
         if output is not None:
             with open_output(output) as handle:
                 handle.writelines(f"{translation.text}\n" for translation in report.translations)
@@ -134,8 +136,8 @@ def evaluate(
         print_report(report)
 
 
-def _evaluate_model(
-    model: Path,
+def _evaluate_models(
+    models: list[Path],
     precision: Precision,
     sources: list[str],
     references: list[list[str]],
@@ -143,12 +145,12 @@ def _evaluate_model(
     search: dict[str, Any],
 ) -> "EvaluationReport":
     """Translate and score; `asked` holds the given language and tokenizer."""
-    recipe, options = load_recipe_and_options(model, TranslationConfig, search)
+    recipe, options = load_recipe_and_options(models[0], TranslationConfig, search, models[1:])
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
 
-    translator = Translator.load(model, precision, on_warning=warn)
+    translator = Translator.load(models, precision, on_warning=warn)
     language = asked[0] or (recipe.data.target_language if recipe.data else None)
     pairs = list(zip(sources, references[0], strict=True))
     with progress_bar("translating", len(sources)) as advance:

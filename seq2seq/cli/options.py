@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -64,6 +64,11 @@ def _option(field: FieldInfo, keys: Collection[str]) -> Any:
     assert isinstance(about, dict)
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
     kind: Any = field.annotation
+    flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")
+    text, panel = f"{flags}{_default(field)}", str(about["panel"])
+    if get_origin(kinds[0]) is tuple:
+        option = typer.Option(help=text, parser=_numbers, metavar="NUMBER,...", rich_help_panel=panel)
+        return Annotated[Any, option]  # Typer would take each number as an argument of its own
     metavar = None
     if get_origin(field.annotation) is not Literal:
         words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
@@ -71,9 +76,7 @@ def _option(field: FieldInfo, keys: Collection[str]) -> Any:
         metavar = "|".join(["FLOAT", *words]) if words else "DIR" if about["unit"] == "directory" else None
     else:
         metavar = "NAME"  # the description names the choices; a list of them would leave too little room for it
-    flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")
-    text = f"{flags}{_default(field)}"
-    return Annotated[kind | None, typer.Option(help=text, metavar=metavar, rich_help_panel=str(about["panel"]))]
+    return Annotated[kind | None, typer.Option(help=text, metavar=metavar, rich_help_panel=panel)]
 
 
 def _default(field: FieldInfo) -> str:
@@ -83,6 +86,11 @@ def _default(field: FieldInfo) -> str:
     words = {None: "none", True: "yes", False: "no"}
     default = words[field.default] if field.default is None or isinstance(field.default, bool) else field.default
     return f" Recipe default: {default}."
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Numbers separated by commas."""
+    return tuple(map(float, text.split(",")))
 
 
 def flag(key: str) -> str:
@@ -103,21 +111,35 @@ def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
     return section_from_flags(type(base), values)
 
 
-def load_recipe_and_options(model: Path, kind: type[ConfigT], given: Mapping[str, Any]) -> tuple[ConfigT, Any]:
+def load_recipe_and_options(
+    model: Path, kind: type[ConfigT], given: Mapping[str, Any], others: Sequence[Path] = ()
+) -> tuple[ConfigT, Any]:
     """Load the recipe of a model and its search options, updated by `search_options`; TensorFlow is not needed.
+
+    Args:
+        model: Model directory.
+        kind: Recipe of the model's task.
+        given: Search options by key.
+        others: Directories of the other models of an ensemble.
 
     Raises:
         ConfigError: A value is not accepted.
-        ModelDirectoryError: The model or the language model does not exist.
+        ModelDirectoryError: A model, the language model or the one that reranks does not exist, or has another task.
     """
-    from seq2seq.model_directory.directory import load_recipe
+    from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
     from seq2seq.model_directory.pretrained import find_model
     from seq2seq.storage.files import expand_path
 
     recipe = load_recipe(model, kind)
+    for other in others:
+        load_recipe(other, kind)
     options: TextSearchOptions = search_options(recipe.search, given)
     if isinstance(options, SearchOptions) and options.uses_fusion:
         load_recipe(find_model(expand_path(str(options.language_model))), LanguageModelConfig)
+    if isinstance(options, SearchOptions) and options.uses_reranking:
+        folder = find_model(expand_path(str(options.rerank_model)))
+        read_metadata(folder)
+        load_model_config(folder)
     return recipe, options
 
 

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seq2seq.bulk.shard import Shard
-from seq2seq.cli.arguments import check_texts, texts_or_input
+from seq2seq.cli.arguments import check_texts, split_models, texts_or_input
 from seq2seq.cli.console import (
     InputLines,
     import_tensorflow,
@@ -47,8 +47,9 @@ def translate(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SENTENCE]...",
-            help="Sentences to translate, instead of --input. With --engine apache-beam: pipeline options after `--`.",
+            metavar="[MODEL]... [SENTENCE]...",
+            help="Sentences to translate, instead of --input; models before them form an ensemble with MODEL. With "
+            "--engine apache-beam: pipeline options after `--`.",
             show_default=False,
         ),
     ] = None,
@@ -133,8 +134,10 @@ def translate(
     most 0; higher is better. Long translations score lower than short ones unless --length-penalty is average. A blank
     line has no score.
 
-    An option of search that is not given has the value in the model's recipe. "Recipe default" is the value that a
-    recipe has unless it sets the key, except for --n-best, which is always 1 unless given.
+    Several models with the same tokenizers are an ensemble: their predictions are averaged at each step.
+
+    An option of search that is not given has the value in the (first) model's recipe. "Recipe default" is the value that
+    a recipe has unless it sets the key, except for --n-best, which is always 1 unless given.
     """
     start = time.perf_counter()
     n_best = search.get("n_best", 1)
@@ -143,6 +146,8 @@ def translate(
         raise ConfigError(
             f"--format text has one translation per line, but --n-best is {n_best}. Use --format tsv or jsonl."
         )
+    others, texts = split_models(texts)
+    models = [model, *others]
     if engine == "local":
         check_texts(texts, input_file)
     files = _files(input_file, output_file, shard, engine)
@@ -152,12 +157,13 @@ def translate(
     check_output(target, inputs=inputs)
     from seq2seq.model_directory.directory import read_metadata
 
-    _, options = load_recipe_and_options(model, TranslationConfig, search)
-    scores = read_metadata(model)["scores"]
+    _, options = load_recipe_and_options(model, TranslationConfig, search, others)
+    # An ensemble gives human translations another probability than its models, and it was not validated.
+    scores = {} if others else read_metadata(model)["scores"]
     import_tensorflow()
     from seq2seq.inference.translator import Translator
 
-    translator = Translator.load(model, precision, on_warning=warn)
+    translator = Translator.load(models, precision, on_warning=warn)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
@@ -175,7 +181,7 @@ def translate(
         return
     from seq2seq.bulk.chunks import Job
 
-    job = Job(model, *files, options, output_format, precision)
+    job = Job(tuple(models), *files, options, output_format, precision)
     if shard is not None:
         _translate_shard(translator, job, Shard.parse(shard), quiet)
         return

@@ -30,8 +30,7 @@ class Reranker:
         direction: Its direction, relative to that of the search.
 
     Source:
-        Li and Jurafsky (2016), section 5, for the reverse direction; Yee, Dauphin and Auli (2019), section 3, for all
-        three.
+        Li and Jurafsky (2016) for the reverse direction; Yee, Dauphin and Auli (2019) for all three.
 
     Departure:
         The number of words has no weight of its own.

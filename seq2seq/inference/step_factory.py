@@ -169,24 +169,22 @@ class StepSourceFactory:
             return self._language_models[path]
 
 
-def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
-    """SHA-256 by file name of the files that these options use besides the model.
+def derived_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
+    """SHA-256 by file name of the files of a model directory that these options use besides the model."""
+    return {file: sha256(check_regular_file(folder / file)) for file in files_of_search(options)}
 
-    Args:
-        folder: Model directory.
-        options: Search options.
+
+def external_checksums(options: SearchOptions) -> dict[str, str]:
+    """SHA-256 by file name of the other models that these options use.
 
     Raises:
-        CorpusError: An environment variable in the path of another model is not set.
-        ModelDirectoryError: The directory of another model is incomplete or damaged.
+        CorpusError: An environment variable in the path of a model is not set.
+        ModelDirectoryError: The directory of a model is incomplete or damaged.
     """
-    found = {file: sha256(check_regular_file(folder / file)) for file in files_of_search(options)}
-    if options.uses_fusion:
-        assert options.language_model is not None
-        files = checksums(find_model(expand_path(options.language_model)))
-        found |= {f"language_model/{file}": digest for file, digest in files.items()}
-    if options.uses_reranking:
-        assert options.rerank_model is not None
-        files = checksums(find_model(expand_path(options.rerank_model)))
-        found |= {f"rerank_model/{file}": digest for file, digest in files.items()}
-    return found
+    asked = {"language_model": options.uses_fusion, "rerank_model": options.uses_reranking}
+    return {
+        f"{key}/{file}": digest
+        for key, is_used in asked.items()
+        if is_used
+        for file, digest in checksums(find_model(expand_path(getattr(options, key)))).items()
+    }

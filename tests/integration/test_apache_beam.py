@@ -71,7 +71,7 @@ class Failures:
 
 
 def job_of(folder, translator, tmp_path, output_format="text"):
-    return Job(folder / "model", folder / "in", tmp_path / "out", translator.options, output_format)
+    return Job((folder / "model",), folder / "in", tmp_path / "out", translator.options, output_format)
 
 
 @pytest.mark.usefixtures("small_bundles")
@@ -144,7 +144,7 @@ def test_workers_load_the_jobs_precision(folder, translator, tmp_path, monkeypat
     source.write_bytes(b"\n".join((folder / "in").read_bytes().split(b"\n")[:3]))
     loaded, load = [], Translator.load
     monkeypatch.setattr(Translator, "load", lambda *given, **others: loaded.append(given[1:]) or load(*given, **others))
-    job = Job(folder / "model", source, tmp_path / "out", translator.options, "text", "mixed_bfloat16")
+    job = Job((folder / "model",), source, tmp_path / "out", translator.options, "text", "mixed_bfloat16")
     assert job.identity()["precision"] == "mixed_bfloat16"
     assert translate_on_apache_beam(job) == 3
     assert loaded == [("mixed_bfloat16",)], "once per process"

@@ -247,8 +247,8 @@ def test_a_bulk_job_knows_its_language_model(folder, tmp_path):
 
     shutil.copytree(folder / "model", tmp_path / "lm")
     options = SearchOptions(language_model=str(tmp_path / "lm"))
-    job = Job(folder / "translator", folder / "source.txt", tmp_path / "out", options, "text")
-    alone = Job(folder / "translator", folder / "source.txt", tmp_path / "out", SearchOptions(), "text")
+    job = Job((folder / "translator",), folder / "source.txt", tmp_path / "out", options, "text")
+    alone = Job((folder / "translator",), folder / "source.txt", tmp_path / "out", SearchOptions(), "text")
     names = job.identity()["model"].keys() - alone.identity()["model"].keys()
     assert "language_model/model.safetensors" in names
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, SearchOptions, TokenizerConfig
-from seq2seq.data.tokenizer import EOS_ID, Tokenizer
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, ConfigError, ModelDirectoryError
 from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.inference.translator import Translator
@@ -98,7 +98,7 @@ def test_an_arithmetic_mean_is_a_distribution_and_a_geometric_one_is_below():
 # Unequal networks, the last one without attention.
 MEMBERS = (
     ({}, {}, {"attention": "additive"}),
-    ({"size": 7}, {"cell": "lstm", "units": 4}, {"type": "input_feeding", "units": 9}),
+    ({"size": 7}, {"cell": "lstm", "units": 4}, {"units": 9}),
     ({}, {"layers": 2}, {"attention": "none", "units": 6}),
 )
 SENTENCES = ["the dog sees bird here", "", "the king loves cat and dog and tree there", "bird"]
@@ -136,7 +136,7 @@ def assert_same(ours, others, atol=1e-4):
             np.testing.assert_allclose(hypothesis.attention, same.attention, atol=1e-5)
 
 
-@pytest.mark.parametrize("values", [{"beam_size": 1}, {"n_best": 3, "ensemble_average": "probability"}])
+@pytest.mark.parametrize("values", [{"n_best": 3}, {"n_best": 3, "ensemble_average": "probability"}])
 def test_a_model_with_itself_is_that_model(models, tokenizer, values):
     alone = Translator(models[1], tokenizer, tokenizer).translate(SENTENCES, options(**values))
     twice = Translator([models[1]] * 2, tokenizer, tokenizer)
@@ -153,33 +153,32 @@ def ensemble(models, tokenizer):
 @pytest.mark.parametrize(
     "values",
     [
-        {"beam_size": 1},
         {"n_best": 3, "coverage_penalty": 0.3, "ensemble_weights": (1.0, 2.0, 0.5)},
-        {"n_best": 3, "length_penalty": "average", "ensemble_average": "probability", "repetition_penalty": 1.4},
-        {"sample": True, "n_best": 2},
+        {"sample": True, "ensemble_average": "probability", "repetition_penalty": 1.4},
     ],
 )
 def test_scores_are_those_of_the_models_and_do_not_depend_on_the_batch(ensemble, models, tokenizer, values):
     asked = options(**values)
     found = ensemble.translate(SENTENCES, asked)
+    (alone,) = ensemble.translate(SENTENCES[:1], asked)
+    assert [one.tokens for one in alone.hypotheses] == [one.tokens for one in found[0].hypotheses]
+    hypotheses = [(text, one) for text, result in zip(SENTENCES, found, strict=True) for one in result.hypotheses]
+    sources = [tokenizer.encode(text) for text, _ in hypotheses]
+    targets = [tokenizer.ids(one.tokens) for _, one in hypotheses]
+    own = [Translator(model, tokenizer, tokenizer).scorer.score_ids(sources, targets) for model in models]
     weights = np.array(asked.ensemble_weights or (1.0, 1.0, 1.0)) / sum(asked.ensemble_weights or (1.0, 1.0, 1.0))
-    for sentence, result in zip(SENTENCES, found, strict=True):
-        (alone,) = ensemble.translate([sentence], asked)
-        assert [one.tokens for one in alone.hypotheses] == [one.tokens for one in result.hypotheses]
-        for hypothesis in result.hypotheses if sentence else ():
-            source = np.array([[*tokenizer.encode(sentence), EOS_ID]], np.int32)
-            ids = tokenizer.ids(hypothesis.tokens)
-            own = -np.stack([model.token_losses(source, np.array([ids], np.int32))[1] for model in models])
-            expected = weights @ own
-            if asked.ensemble_average == "probability":
-                expected = np.log(weights @ np.exp(own))
-            again = [token in ids[:place] for place, token in enumerate(ids)]
-            expected = np.where(again, asked.repetition_penalty, 1.0) * expected
-            np.testing.assert_allclose(hypothesis.token_log_probs, expected, atol=3e-5)
-            np.testing.assert_allclose(hypothesis.attention.sum(axis=-1), 1.0, atol=1e-5)
-            (score,) = ensemble.scorer.score_ids([tokenizer.encode(sentence)], [ids], asked)
-            assert score.score == pytest.approx(hypothesis.score, abs=1e-5 * len(ids))
-            np.testing.assert_allclose(score.token_log_probs, hypothesis.token_log_probs, atol=3e-5)
+    again = ensemble.scorer.score_ids(sources, targets, asked)
+    for ids, (_, hypothesis), score, *theirs in zip(targets, hypotheses, again, *own, strict=True):
+        log_probs = np.stack([one.token_log_probs for one in theirs])
+        expected = weights @ log_probs
+        if asked.ensemble_average == "probability":
+            expected = np.log(weights @ np.exp(log_probs))
+        repeated = [token in ids[:place] for place, token in enumerate(ids)]
+        expected = np.where(repeated, asked.repetition_penalty, 1.0) * expected
+        np.testing.assert_allclose(hypothesis.token_log_probs, expected, atol=3e-5)
+        np.testing.assert_allclose(score.token_log_probs, expected, atol=1e-6)
+        np.testing.assert_allclose(hypothesis.attention.sum(axis=-1), 1.0, atol=1e-5)
+        assert score.score == pytest.approx(hypothesis.score, abs=1e-5 * max(len(ids), 1))
 
 
 def test_an_ensemble_has_a_shortlist_and_replaces_unknown_words(ensemble, tokenizer):
@@ -192,8 +191,7 @@ def test_an_ensemble_has_a_shortlist_and_replaces_unknown_words(ensemble, tokeni
 
 
 def test_copies_and_facts(ensemble):
-    again = copy.deepcopy(ensemble)
-    asked = options(beam_size=1)
+    again, asked = copy.deepcopy(ensemble), options(n_best=3, coverage_penalty=0.3)
     assert_same(again.translate(SENTENCES, asked), ensemble.translate(SENTENCES, asked))
     assert repr(ensemble).count("parameters") == 3
     with pytest.raises(ArgumentError, match=r"this is an ensemble of 3\."):
@@ -216,14 +214,7 @@ def test_what_is_refused(ensemble, models, tokenizer, tmp_path):
     }
     other = Tokenizer.train([side for pair in pairs(90, 2) for side in pair], TokenizerConfig(vocabulary_size=45))
     for name, spm in (("a", tokenizer), ("b", tokenizer), ("c", other)):
-        save(
-            tmp_path / name,
-            models[0],
-            spm,
-            embeddings={"size": 6, "tied": "target"},
-            encoder={"units": 6},
-            decoder={"units": 8, "attention": "additive"},
-        )
+        save(tmp_path / name, models[0], spm, **sections)
     with pytest.raises(ConfigError, match=r"c: its source tokenizer \(SHA-256 \w+\) is not that of .*a \("):
         Translator.load([tmp_path / "a", tmp_path / "c"])
     both = Translator.load([tmp_path / "a", tmp_path / "b"])

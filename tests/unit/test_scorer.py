@@ -44,23 +44,14 @@ def tokenizer():
 
 
 def make(tokenizer, encoder, decoder, seed=5):
-    sections = (
-        EmbeddingsConfig(size=6),
-        EncoderConfig(**{"units": 6} | encoder),
-        DecoderConfig(**{"units": 7} | decoder),
-    )
-    model = Seq2Seq(SIZE, SIZE, *sections)
+    sections = EncoderConfig(**{"units": 6} | encoder), DecoderConfig(**{"units": 7} | decoder)
+    model = Seq2Seq(SIZE, SIZE, EmbeddingsConfig(size=6), *sections)
     randomize(model, seed=seed, scale=0.6)
     translator = Translator(model, tokenizer, tokenizer)
     helper = LanguageModel(SIZE, EmbeddingsConfig(size=5), LanguageModelDecoderConfig(units=6))
     randomize(helper, seed=8, scale=0.6)
     translator.step_sources._language_models["lm"] = helper
     return translator
-
-
-@pytest.fixture(params=FAMILIES, scope="module")
-def translator(request, tokenizer):
-    return make(tokenizer, *FAMILIES[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -72,20 +63,24 @@ def options(**values):
     return SearchOptions(**{"beam_size": 3, "n_best": 3, "max_length_factor": 1.0, "max_length_extra": 3} | values)
 
 
-PENALTIES = [
-    {"length_penalty": 0.0},
-    {"length_penalty": 1.3, "coverage_penalty": 0.4},
-    {"length_penalty": "average", "repetition_penalty": 1.3, "language_model": "lm", "language_model_weight": 0.4},
-]
+FUSED = {"language_model": "lm", "language_model_weight": 0.4}
 
 
-@pytest.mark.parametrize("values", PENALTIES)
-def test_the_score_of_a_search_is_the_score_of_its_tokens(translator, tokenizer, values):
-    if not translator.model.uses_attention:
-        values = values | {"coverage_penalty": 0.0}
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [
+        ("luong", {"length_penalty": 0.0}),
+        ("luong", {"length_penalty": "average", "repetition_penalty": 1.3, **FUSED}),
+        ("conditional", {"length_penalty": 1.3, "coverage_penalty": 0.4}),
+        ("input feeding", {"beam_size": 1, "n_best": 1, "coverage_penalty": 0.4}),
+        ("without attention", {"sample": True, "length_penalty": "average"}),
+    ],
+)
+def test_the_score_of_a_search_is_the_score_of_its_tokens(luong, tokenizer, family, values):
+    translator = luong if family == "luong" else make(tokenizer, *FAMILIES[family])
     asked = options(**values)
-    found = [(text, hypo) for text, one in zip(SENTENCES, translator.translate(SENTENCES, asked), strict=True)
-             for hypo in one.hypotheses]  # fmt: skip
+    results = translator.translate(SENTENCES, asked)
+    found = [(text, one) for text, result in zip(SENTENCES, results, strict=True) for one in result.hypotheses]
     sources = [tokenizer.encode(text) for text, _ in found]
     targets = [tokenizer.ids(hypothesis.tokens) for _, hypothesis in found]
     for (_, hypothesis), score in zip(found, translator.scorer.score_ids(sources, targets, asked), strict=True):

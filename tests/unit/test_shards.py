@@ -54,7 +54,7 @@ def model(tmp_path_factory):
 @pytest.fixture
 def job(model, tmp_path):
     (tmp_path / "in").write_text("\n".join(LINES), encoding="utf-8", newline="\n")  # the last line has no end
-    return Job(model, tmp_path / "in", tmp_path / "out", SearchOptions(), "text")
+    return Job((model,), tmp_path / "in", tmp_path / "out", SearchOptions(), "text")
 
 
 def go(job, number, count, translator=None, chunk=CHUNK):
@@ -307,7 +307,7 @@ def test_answers_of_two_jobs_are_not_joined(job):
 
 
 def test_another_model_is_refused(job, tmp_path):
-    shutil.copytree(job.model, tmp_path / "other")
+    shutil.copytree(job.models[0], tmp_path / "other")
     job = replace(job, model=tmp_path / "other")
     go(job, 1, 2)
     model = save_random_model(tmp_path / "new", toy_tokenizer())
@@ -318,7 +318,7 @@ def test_another_model_is_refused(job, tmp_path):
 
 
 def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
-    shutil.copytree(job.model, tmp_path / "other")
+    shutil.copytree(job.models[0], tmp_path / "other")
     (tmp_path / "other" / "shortlist.safetensors").write_bytes(b"first")
     job = replace(job, model=tmp_path / "other")
     assert "shortlist.safetensors" not in job.identity()["model"]

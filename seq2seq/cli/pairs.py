@@ -1,0 +1,99 @@
+"""Sentence pairs that a command reads: two files, or tab-separated lines as they arrive."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from seq2seq.cli.console import InputLines, input_lines, input_place
+from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
+from seq2seq.storage.files import STDIN, place_name
+
+SourceFile = Annotated[
+    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text, compressed or not.")
+]
+TargetFile = Annotated[
+    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
+]
+PairsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--input",
+        "-i",
+        parser=input_place,
+        metavar="FILE",
+        help="Pairs instead of --source and --target, one source<TAB>target per line; - and the default are stdin.",
+    ),
+]
+CHUNK_PAIRS = 2_000  # pairs in memory at once
+
+
+class Pairs(NamedTuple):
+    """Where pairs come from.
+
+    Attributes:
+        source: File of sources.
+        target: File of their translations.
+        table: File of pairs instead.
+    """
+
+    source: Path | None
+    target: Path | None
+    table: Path | None
+
+    def check(self) -> None:
+        """Reject files that do not belong together."""
+        if (self.source is None) != (self.target is None) or (self.source is not None and self.table is not None):
+            raise typer.BadParameter("give both --source FILE and --target FILE, or only pairs: --input FILE, or stdin")
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that are read."""
+        return [file for file in (self.source, self.target) if file is not None] or [self.table or STDIN]
+
+    @property
+    def name(self) -> str:
+        """Name of the pairs for display."""
+        return place_name(self.files[-1])
+
+    @contextmanager
+    def chunks(self) -> Iterator[Iterator[list[tuple[str, str]]]]:
+        """Yield the pairs in chunks; a chunk of lines that arrive ends where no more have arrived.
+
+        Raises:
+            CorpusError: The files are not aligned, or a line has not two columns.
+        """
+        if self.source is not None and self.target is not None:
+            yield _of_files(self.source, self.target)
+            return
+        with input_lines(self.files[0], "Type a sentence, a tab and its translation, and press Enter") as lines:
+            yield _of_lines(lines)
+
+
+def _of_files(source: Path, target: Path) -> Iterator[list[tuple[str, str]]]:
+    from seq2seq.corpora.readers import AlignedFiles
+
+    pairs = ((pair.source, pair.target) for pair in AlignedFiles(source, target))
+    while chunk := list(islice(pairs, CHUNK_PAIRS)):
+        yield chunk
+
+
+def _of_lines(lines: InputLines) -> Iterator[list[tuple[str, str]]]:
+    number = 1
+    for chunk in lines.chunks(CHUNK_PAIRS):
+        yield [_columns(line, f"{lines.name}:{place}") for place, line in enumerate(chunk, start=number)]
+        number += len(chunk)
+
+
+def _columns(line: str, place: str) -> tuple[str, str]:
+    columns: Sequence[str] = line.split("\t")
+    if len(columns) != 2:
+        remedy = "Write a tab between source and target" if len(columns) == 1 else "Remove the other tabs"
+        raise CorpusError(
+            f"{place}: expected source<TAB>target, found {pluralize(len(columns), 'column')}: {line[:60]!r}. {remedy}."
+        )
+    return columns[0], columns[1]
