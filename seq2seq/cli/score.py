@@ -70,9 +70,10 @@ def score(
             "and their log-probabilities.",
         ),
     ] = "text",
-    n_best: Annotated[
+    n_best_list: Annotated[
         Path | None,
         typer.Option(
+            "--n-best",
             parser=input_place,
             metavar="FILE",
             help="N-best list of Marian or Moses with translations of --source, to be rescored.",
@@ -120,18 +121,18 @@ def score(
     Options default to the values in the recipe of the (first) model.
     """
     pairs = Pairs(source, target, input_file)
-    if n_best is None:
+    if n_best_list is None:
         pairs.check()
     elif source is None or target is not None or input_file is not None:
         raise typer.BadParameter("--n-best FILE needs --source FILE, without --target and --input")
     given = {"--feature": feature, "--weight": weight, "--best": best or None}
-    if n_best is None and (wrong := [name for name, value in given.items() if value is not None]):
+    if n_best_list is None and (wrong := [name for name, value in given.items() if value is not None]):
         raise typer.BadParameter(f"{', '.join(wrong)}: for an n-best list, but there is no --n-best FILE")
-    if n_best is not None and output_format != "text":
+    if n_best_list is not None and output_format != "text":
         raise typer.BadParameter(f"--format {output_format}: is for pairs, but there is --n-best")
     if feature is not None and (not feature or "=" in feature or "|||" in feature or len(feature.split()) != 1):
         raise typer.BadParameter(f"--feature {feature!r}: expected a name without spaces, = and |||")
-    inputs = pairs.files if n_best is None else [*pairs.files, n_best]
+    inputs = pairs.files if n_best_list is None else [*pairs.files, n_best_list]
     output = output_file or STDOUT
     check_inputs(inputs)
     check_output(output, inputs=inputs)
@@ -146,13 +147,13 @@ def score(
         open_output(output, inputs=inputs) as written,
         progress_bar(f"scoring {place_name(inputs[-1])}", None, hidden=quiet or written.isatty()) as advance,
     ):
-        if n_best is None:
+        if n_best_list is None:
             with pairs.chunks() as chunks:
                 _score_chunks(scorer, options, chunks, written, advance, output_format)
         else:
             assert source is not None
             named = feature or "Seq2Seq", 1.0 if weight is None else weight
-            for done, group in enumerate(_rescored(scorer, options, source, n_best, *named), start=1):
+            for done, group in enumerate(_rescored(scorer, options, source, n_best_list, *named), start=1):
                 rows = group if not best else [group[0].text if group else ""]
                 written.writelines(f"{row}\n" for row in rows)
                 advance(done)
@@ -224,10 +225,10 @@ def _row(output_format: OutputFormat, number: int, pair: tuple[str, str], score:
 
 
 def _rescored(
-    scorer: "Scorer", options: SearchOptions, source: Path, n_best: Path, feature: str, weight: float
+    scorer: "Scorer", options: SearchOptions, source: Path, n_best_list: Path, feature: str, weight: float
 ) -> "Iterator[list[Entry]]":
     from seq2seq.inference.n_best import read_n_best, rescore
 
-    entries = read_n_best(read_lines(n_best), place_name(n_best))
+    entries = read_n_best(read_lines(n_best_list), place_name(n_best_list))
     about: dict[str, Any] = {"feature": feature, "weight": weight, "name": place_name(source)}
     return rescore(entries, read_lines(source), scorer, options, **about)

@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from seq2seq.cli import app, data, tokenizer
+from seq2seq.inference.scorer import Scorer
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
 from tests.command import run
@@ -38,7 +39,7 @@ PLACES = {
     ("score", "source"): ("text", "model", "--source", HERE, "--target", "de"),
     ("score", "target"): ("text", "model", "--source", "en", "--target", HERE),
     ("score", "input_file"): ("text", "model", "-i", HERE),
-    ("score", "n_best"): ("text", "model", "--source", "en", "--n-best", HERE),
+    ("score", "n_best_list"): ("text", "model", "--source", "en", "--n-best", HERE),
     ("score", "output_file"): ("result", "model", "--source", "en", "--target", "de", "-o", HERE),
     ("generate", "model"): ("folder", HERE),
     ("generate", "output"): ("result", "lm", "--max-length", "3", "-o", HERE),
@@ -69,6 +70,12 @@ PLACES = {
     ("tokenizer", "decode", "input_file"): ("text", "spm", "-i", HERE),
     ("tokenizer", "decode", "output_file"): ("result", "spm", "-i", "de", "-o", HERE),
     ("data", "list", "catalogue"): ("named", "--catalogue", HERE),
+    ("data", "filter", "model"): ("folder", HERE, "-i", "train.tsv"),
+    ("data", "filter", "reverse"): ("folder", "model", HERE, "-i", "train.tsv"),
+    ("data", "filter", "source"): ("text", "model", "-q", "--source", HERE, "--target", "de"),
+    ("data", "filter", "target"): ("text", "model", "-q", "--source", "en", "--target", HERE),
+    ("data", "filter", "input_file"): ("text", "model", "-q", "-i", HERE),
+    ("data", "filter", "output_file"): ("result", "model", "-q", "-i", "train.tsv", "-o", HERE),
     ("data", "get", "catalogue"): ("named", "none", "--catalogue", HERE),
     ("data", "get", "output"): ("directory", "none", "-o", HERE),
     ("data", "phrasebook", "output"): ("directory", "--train-pairs", "9", "--held-out-pairs", "2", "-o", HERE),
@@ -96,6 +103,7 @@ def folder(tmp_path_factory):
     spm.save(folder / "spm")
     for name, side in (("en", 0), ("de", 1)):
         (folder / name).write_text("".join(f"{pair[side]}\n" for pair in pairs(60, 5)), encoding="utf-8")
+    (folder / "n-best").write_text("0 ||| der Hund ||| F0= -1 ||| -1\n", encoding="utf-8")
     search = {"beam_size": 1, "max_length_factor": 0.1, "max_length_extra": 2}
     save_random_model(folder / "model", spm, search=search)
     config = language_model_config(folder)
@@ -112,6 +120,7 @@ def loaded(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Translator, "load", lambda *_, **__: translator)
         patch.setattr(TextGenerator, "load", lambda *_, **__: generator)
+        patch.setattr(Scorer, "load", lambda *_, **__: translator.scorer)
         yield
 
 
@@ -147,8 +156,10 @@ def content(slot, folder):
         return CATALOGUE
     elif slot[-1] == "evaluation":
         return b'{"sentences": 1, "scores": []}'
-    elif slot == ("train", "inputs"):
+    elif slot in (("train", "inputs"), ("score", "input_file"), ("data", "filter", "input_file")):
         name = "train.tsv"
+    elif slot == ("score", "n_best_list"):
+        name = "n-best"
     else:
         before = arguments[arguments.index(HERE) - 1]
         name = "en" if before == "--source" or slot == ("translate", "input_file") else "de"

@@ -7,6 +7,7 @@ import typer
 
 from seq2seq.cli import app, main
 from seq2seq.cli.options import flag, search_options, with_search_options
+from seq2seq.cli.score import KEYS
 from seq2seq.config import GenerationOptions, SearchOptions
 from seq2seq.errors import ConfigError
 
@@ -14,7 +15,8 @@ SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
 WITHOUT = {
     "translate": set(),
     "evaluate": set(),
-    "challenge": SAMPLING,
+    "challenge": SAMPLING | {"ensemble_weights", "ensemble_average"},
+    "score": SearchOptions.model_fields.keys() - KEYS,
     "generate": {"sample"} | SearchOptions.model_fields.keys() - GenerationOptions.model_fields.keys(),
 }
 
