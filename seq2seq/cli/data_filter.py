@@ -30,7 +30,7 @@ def filter_pairs(
         Path | None,
         typer.Argument(
             parser=find_model,
-            metavar="[REVERSE]",
+            metavar="REVERSE",
             help="A translation model from target to source.",
             show_default=False,
         ),
@@ -52,7 +52,7 @@ def filter_pairs(
         float | None,
         typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the pairs to keep, those with the best scores."),
     ] = None,
-    minimum_score: Annotated[
+    min_score: Annotated[
         float | None, typer.Option(metavar="SCORE", help="Minimum score of the pairs to keep.")
     ] = None,
     quiet: Annotated[
@@ -68,13 +68,13 @@ def filter_pairs(
     to 1: high if both models find the pair likely, and equally so. With MODEL alone, it is the mean log-probability per
     target token: the perplexity of a pair is exp(-score).
 
-    Without --keep and --minimum-score, all pairs are written with their scores, as source<TAB>target<TAB>score. Pairs
+    Without --keep and --min-score, all pairs are written with their scores, as source<TAB>target<TAB>score. Pairs
     with an empty side are dropped. With --keep, all pairs are read before the first is written.
     """
     pairs = Pairs(source, target, input_file)
     pairs.check()
-    if keep is not None and minimum_score is not None:
-        raise typer.BadParameter("give either --keep or --minimum-score")
+    if keep is not None and min_score is not None:
+        raise typer.BadParameter("give either --keep or --min-score")
     output = output_file or STDOUT
     check_inputs(pairs.files)
     check_output(output, inputs=pairs.files)
@@ -85,7 +85,7 @@ def filter_pairs(
         progress_bar(f"scoring {pairs.name}", None, hidden=quiet or written.isatty()) as advance,
         pairs.chunks() as chunks,
     ):
-        for row in _rows(chosen, chunks, keep, minimum_score, report):
+        for row in _rows(chosen, chunks, keep, min_score, report):
             written.write(f"{row}\n")
             advance(report.read)
     if not quiet:
@@ -112,16 +112,16 @@ def _rows(
     chosen: "ModelFilter",
     chunks: Iterator[Sequence[Any]],
     keep: float | None,
-    minimum_score: float | None,
+    min_score: float | None,
     report: FilterReport,
 ) -> Iterator[str]:
     from seq2seq.evaluation.model_filters import above, best_share, one_column
 
     scored = chosen.scored(chunks, report)
-    if keep is None and minimum_score is None:
+    if keep is None and min_score is None:
         for pair, score in scored:
             yield "\t".join((*map(one_column, pair), f"{score:.6f}"))
         return
-    kept = best_share(scored, keep, report) if keep is not None else above(scored, minimum_score or 0.0, report)
+    kept = best_share(scored, keep, report) if keep is not None else above(scored, min_score or 0.0, report)
     for pair in kept:
         yield "\t".join(map(one_column, pair))

@@ -38,7 +38,7 @@ def score(
         list[Path],
         typer.Argument(
             parser=find_model,
-            metavar="MODEL...",
+            metavar="MODEL",
             help="A model directory, or the name of a pretrained model; several are an ensemble.",
         ),
     ],

@@ -225,7 +225,7 @@ def test_a_corpus_is_filtered_by_two_models(folder, tmp_path, capsys):
     assert captured.out.splitlines() == ["\t".join(whole[place]) for place in best]
     assert "kept 3 of 8 pairs (dropped: 3 score not among the best 0.5 of pairs, 2 empty side)" in captured.err
     limit = float(np.median(expected))
-    assert run(*command, "--minimum-score", limit, "-q") == 0
+    assert run(*command, "--min-score", limit, "-q") == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == ["\t".join(whole[n]) for n in range(6) if expected[n] >= limit]
     assert captured.err == ""
