@@ -101,13 +101,16 @@ def export_model(
         on_warning(f"a tokenizer of {model}, trained elsewhere, contains a file path, which the copy keeps: {path}")
     config = without_folders(contents.config)
     search = contents.config.search
-    if isinstance(search, SearchOptions) and search.language_model is not None:
-        on_warning(
-            f"{model}: its recipe translates with the language model {search.language_model}, which is in another "
-            "directory and not copied: the copy translates without it. To use it, export the language model as well, "
-            "and translate with --language-model."
-        )
-        alone = search.model_dump(exclude={"language_model", "language_model_weight"})
+    others = {"language_model": "language_model_weight", "rerank_model": "rerank_weight"}
+    if isinstance(search, SearchOptions) and (given := [key for key in others if getattr(search, key) is not None]):
+        for key in given:
+            what = f"{key.replace('_', ' ')} {getattr(search, key)}"
+            on_warning(
+                f"{model}: its recipe translates with the {what}, which is in another directory and not copied: the "
+                "copy translates without it. To use it, export that model as well, and translate with "
+                f"--{key.replace('_', '-')}."
+            )
+        alone = search.model_dump(exclude={name for pair in others.items() for name in pair})
         config = config.model_copy(update={"search": SearchOptions(**alone)})
     metadata = _without_folders(contents.metadata, contents.config, config)
     stored = metadata.setdefault("weights_dtype", "float32")

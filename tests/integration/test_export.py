@@ -309,17 +309,20 @@ def test_what_its_recipe_needs_is_not_left_out(model, tmp_path):
     assert texts[0] == texts[1]
 
 
-def test_a_language_model_beside_it_is_not_lost_in_silence(model, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "weight"), [("language_model", "language_model_weight"), ("rerank_model", "rerank_weight")]
+)
+def test_a_model_beside_it_is_not_lost_in_silence(model, key, weight, tmp_path):
     changed = shutil.copytree(model, tmp_path / "model")
     values = yaml.safe_load((changed / "config.yaml").read_text())
-    values["search"] |= {"language_model": "/somewhere/lm", "language_model_weight": 0.3}
+    values["search"] |= {key: "/somewhere/lm", weight: 0.3}
     forge(changed, values)
     with pytest.warns(
         UserWarning,
-        match="with the language model /somewhere/lm, which is in another directory and not copied: the copy",
+        match=f"with the {key.replace('_', ' ')} /somewhere/lm, which is in another directory and not copied: the copy",
     ):
         export_model(changed, tmp_path / "copy")
-    assert load_model_config(tmp_path / "copy").search.language_model is None
+    assert getattr(load_model_config(tmp_path / "copy").search, key) is None
 
 
 def test_a_tokenizer_that_names_files_is_told_of(tmp_path):

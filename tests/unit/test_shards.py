@@ -308,7 +308,7 @@ def test_answers_of_two_jobs_are_not_joined(job):
 
 def test_another_model_is_refused(job, tmp_path):
     shutil.copytree(job.models[0], tmp_path / "other")
-    job = replace(job, model=tmp_path / "other")
+    job = replace(job, models=(tmp_path / "other",))
     go(job, 1, 2)
     model = save_random_model(tmp_path / "new", toy_tokenizer())
     model.output_bias.assign_add(np.ones(model.output_bias.shape))
@@ -320,7 +320,7 @@ def test_another_model_is_refused(job, tmp_path):
 def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
     shutil.copytree(job.models[0], tmp_path / "other")
     (tmp_path / "other" / "shortlist.safetensors").write_bytes(b"first")
-    job = replace(job, model=tmp_path / "other")
+    job = replace(job, models=(tmp_path / "other",))
     assert "shortlist.safetensors" not in job.identity()["model"]
     job = change(job, shortlist=20)
     go(job, 1, 2)
