@@ -18,6 +18,7 @@ from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
 from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 from seq2seq.inference.results import Hypothesis, Translation
+from seq2seq.inference.scorer import PairScore
 from seq2seq.inference.text_generator import PerplexityReport
 from tests.documents import documented_fields, table
 
@@ -185,6 +186,8 @@ def test_the_fields_of_json_are_documented():
     line = {"line": 1, "source": "a", **Translation(["</s>"], [hypothesis]).as_dict()}
     assert documented_fields(page, "## Translations", "field of a line") == list(line)
     assert documented_fields(page, "## Translations", "field of a translation") == list(line["translations"][0])
+    pair = {"line": 1, "source": "a", "target": "a", **PairScore(0.0, ["</s>"], np.zeros(1, np.float32)).as_dict()}
+    assert documented_fields(page, "## Scores", "field of a pair") == list(pair)
     reports = dict(table(page, "## Reports", "command"))
     evaluation = EvaluationReport(1, score_texts(["a b"], ["a b"], bootstrap=False)).as_dict()
     assert {*evaluation, *evaluation["scores"][0]} == set(code_spans(reports["`evaluate`"]))
