@@ -86,7 +86,15 @@ def samples():
     language_model = LanguageModel(size, {"size": 4}, {"units": 4})
     translator = Translator(model, tokenizer, tokenizer, seq2seq.SearchOptions(beam_size=1, max_length=4))
     (translation,) = translator.translate(["the dog"])
-    known = [tokenizer, model, language_model, translator, TextGenerator(language_model, tokenizer), translation]
+    known = [
+        tokenizer,
+        model,
+        language_model,
+        translator,
+        translator.scorer,
+        TextGenerator(language_model, tokenizer),
+        translation,
+    ]
     return {type(one): one for one in [*known, Tokenizers(tokenizer, tokenizer), translation_map(translation)]}
 
 
