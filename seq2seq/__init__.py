@@ -17,7 +17,7 @@ _HOME = {
     "EvaluationReport": "evaluation.metrics",
     "GenerationOptions": "config",
     "LanguageModel": "models.language_model",
-    "PairScore": "inference.scorer",
+    "PairScore": "inference.pair_score",
     "PerplexityReport": "inference.text_generator",
     "CellComparison": "training.cell_comparison",
     "ChallengeReport": "analysis.challenge.sets",
@@ -77,8 +77,8 @@ if TYPE_CHECKING:  # type checkers and editors see the names here, of which a te
     from seq2seq.evaluation.metrics import EvaluationReport as EvaluationReport
     from seq2seq.evaluation.metrics import evaluate as evaluate
     from seq2seq.export.export import export_model as export_model
+    from seq2seq.inference.pair_score import PairScore as PairScore
     from seq2seq.inference.results import Translation as Translation
-    from seq2seq.inference.scorer import PairScore as PairScore
     from seq2seq.inference.scorer import Scorer as Scorer
     from seq2seq.inference.text_generator import PerplexityReport as PerplexityReport
     from seq2seq.inference.text_generator import TextGenerator as TextGenerator

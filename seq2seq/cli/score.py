@@ -21,7 +21,8 @@ from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 if TYPE_CHECKING:
     from seq2seq.inference.n_best import Entry
-    from seq2seq.inference.scorer import PairScore, Scorer
+    from seq2seq.inference.pair_score import PairScore
+    from seq2seq.inference.scorer import Scorer
 
 # Keys of `search` on which a score depends.
 KEYS = (

@@ -1,8 +1,9 @@
 """Units of translation: groups of a line's sentences, and segments of groups that are too long."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2seq.inference.results import join_texts
@@ -181,3 +182,25 @@ def _last_break(surfaces: Sequence[str]) -> int:
         if fitting:
             return fitting[-1]
     return max(counts.values()) or len(surfaces) - 1
+
+
+def longest_part(parts: Iterable[Part]) -> int:
+    """Source tokens of the longest part, EOS included."""
+    return max(len(part.ids) for part in parts) + 1
+
+
+def explain_shortage(parts: Sequence[Part], options: "SearchOptions", shortage: str) -> str:
+    """Explanation for parts that did not fit into memory together."""
+    key = "n_best" if options.sample else "beam_size"
+    length, hypotheses = longest_part(parts), f"'{key}' {options.num_hypotheses}"
+    if len(parts) > 1:
+        return (
+            f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
+            f"batches from now on. A 'search.batch_tokens' (--batch-tokens) well below "
+            f"{len(parts) * length * options.num_hypotheses:,} saves the attempts that fail."
+        )
+    fewer = f"'{key}', or " if options.num_hypotheses > 1 else ""
+    return (
+        f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
+        f"{shorten(parts[0].text, 60)!r}. Lower {fewer}'max_source_tokens' below {length}."
+    )

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Self
 
 import numpy as np
@@ -27,7 +26,7 @@ from seq2seq.inference.reranker import Reranker, Rerankers
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.scorer import Scorer
 from seq2seq.inference.searcher import Searcher, length_limits
-from seq2seq.inference.segments import Part, SourceLines, divide_line
+from seq2seq.inference.segments import Part, SourceLines, divide_line, explain_shortage, longest_part
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
@@ -247,8 +246,8 @@ class Translator:
             for places, answers in self._memory.run(
                 batch,
                 lambda some: self._search(steps, [parts[place] for place in some], options, attention),
-                size=lambda some: len(some) * options.num_hypotheses * _longest(parts[place] for place in some),
-                explain=lambda some, shortage: _explain([parts[place] for place in some], options, shortage),
+                size=lambda some: len(some) * options.num_hypotheses * longest_part(parts[place] for place in some),
+                explain=lambda some, shortage: explain_shortage([parts[place] for place in some], options, shortage),
                 on_warning=self.on_warning,
             ):
                 for place, translation in zip(places, answers, strict=True):
@@ -334,25 +333,3 @@ def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
         texts[s] = texts[s] or texts[s + 1]  # of the bytes of a character, the last one has its text
     candidates = [s for s, text in enumerate(texts) if text.strip()]
     return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
-
-
-def _longest(parts: Iterable[Part]) -> int:
-    """Source tokens of the longest part, EOS included."""
-    return max(len(part.ids) for part in parts) + 1
-
-
-def _explain(parts: Sequence[Part], options: SearchOptions, shortage: str) -> str:
-    """Explanation for parts that did not fit into memory together."""
-    key = "n_best" if options.sample else "beam_size"
-    length, hypotheses = _longest(parts), f"'{key}' {options.num_hypotheses}"
-    if len(parts) > 1:
-        return (
-            f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
-            f"batches from now on. A 'search.batch_tokens' (--batch-tokens) well below "
-            f"{len(parts) * length * options.num_hypotheses:,} saves the attempts that fail."
-        )
-    fewer = f"'{key}', or " if options.num_hypotheses > 1 else ""
-    return (
-        f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
-        f"{shorten(parts[0].text, 60)!r}. Lower {fewer}'max_source_tokens' below {length}."
-    )

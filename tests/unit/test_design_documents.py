@@ -17,8 +17,8 @@ from seq2seq.config import SearchOptions
 from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
 from seq2seq.evaluation.metrics import EvaluationReport, score_texts
+from seq2seq.inference.pair_score import PairScore
 from seq2seq.inference.results import Hypothesis, Translation
-from seq2seq.inference.scorer import PairScore
 from seq2seq.inference.text_generator import PerplexityReport
 from tests.documents import documented_fields, table
 
