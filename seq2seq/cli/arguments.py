@@ -12,7 +12,7 @@ import typer
 
 from seq2seq.cli.console import InputLines, input_lines, warn
 from seq2seq.errors import ConfigError
-from seq2seq.model_directory.directory import METADATA
+from seq2seq.model_directory.nearby import MODEL_FILES
 from seq2seq.model_directory.pretrained import find_model
 
 LOOKS_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|\S*/\S*")  # `in.txt`, `text/in`; not `sleeps.`
@@ -42,7 +42,7 @@ def split_models(arguments: Sequence[str] | None) -> tuple[list[Path], list[str]
 def _model_directory(argument: str) -> Path | None:
     folder = find_model(argument)
     # For a long text, Path raises that the name is too long.
-    return folder if os.path.isfile(os.path.join(folder, METADATA)) else None  # noqa: PTH113, PTH118
+    return folder if all(os.path.isfile(f"{folder}/{file}") for file in MODEL_FILES) else None  # noqa: PTH113
 
 
 def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:

@@ -10,12 +10,12 @@ from seq2seq.cli.console import import_tensorflow, output_place, print_stderr, p
 from seq2seq.cli.pairs import Pairs, PairsFile, SourceFile, TargetFile
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.filters import FilterReport
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.storage.files import STDOUT
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 if TYPE_CHECKING:
+    from seq2seq.corpora.filters import FilterReport
     from seq2seq.evaluation.model_filters import ModelFilter
 
 
@@ -78,6 +78,8 @@ def filter_pairs(
     output = output_file or STDOUT
     check_inputs(pairs.files)
     check_output(output, inputs=pairs.files)
+    from seq2seq.corpora.filters import FilterReport
+
     chosen = _load_filter(model, reverse, precision)
     report = FilterReport()
     with (
@@ -113,7 +115,7 @@ def _rows(
     chunks: Iterator[Sequence[Any]],
     keep: float | None,
     min_score: float | None,
-    report: FilterReport,
+    report: "FilterReport",
 ) -> Iterator[str]:
     from seq2seq.evaluation.model_filters import above, best_share, one_column
 

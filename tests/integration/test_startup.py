@@ -36,6 +36,8 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ),
         ("from seq2seq.cli import main; main(['translate', 'nowhere'])", ("numpy",)),
         ("from seq2seq.cli import main; main(['quantize', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['score', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['data', 'filter', 'nowhere'])", ("numpy",)),
         (
             f"from seq2seq.cli import main; main(['evaluate', 'nowhere', *'--source {__file__} --reference {__file__}'"
             ".split()])",
