@@ -30,7 +30,7 @@ PLACES = {
     ("translate", "model"): ("folder", HERE, "-i", "en"),
     ("translate", "input_file"): ("text", "model", "-q", "-i", HERE),
     ("translate", "output_file"): ("result", "model", "-q", "-i", "en", "-o", HERE),
-    ("evaluate", "models"): ("folder", HERE, "--source", "en", "--reference", "de"),
+    ("evaluate", "model"): ("folder", HERE, "--source", "en", "--reference", "de"),
     ("evaluate", "source"): ("text", "model", "--source", HERE, "--reference", "de"),
     ("evaluate", "reference"): ("text", "--hypotheses", "de", "--reference", HERE),
     ("evaluate", "hypotheses"): ("text", "--reference", "de", "--hypotheses", HERE),
