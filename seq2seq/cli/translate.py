@@ -136,8 +136,8 @@ def translate(
 
     Several models with the same tokenizers are an ensemble: their predictions are averaged at each step.
 
-    An option of search that is not given has the value in the (first) model's recipe. "Recipe default" is the value that
-    a recipe has unless it sets the key, except for --n-best, which is always 1 unless given.
+    An option of search that is not given has the value in the (first) model's recipe. "Recipe default" is the value
+    that a recipe has unless it sets the key, except for --n-best, which is always 1 unless given.
     """
     start = time.perf_counter()
     n_best = search.get("n_best", 1)
