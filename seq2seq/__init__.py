@@ -22,6 +22,7 @@ _HOME = {
     "CellComparison": "training.cell_comparison",
     "ComparisonReport": "evaluation.comparison_report",
     "ChallengeReport": "analysis.challenge.sets",
+    "Request": "inference.requests",
     "Scorer": "inference.scorer",
     "SearchOptions": "config",
     "SentencePair": "corpora",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:  # type checkers and editors see the names here, of which a te
     from seq2seq.evaluation.metrics import evaluate as evaluate
     from seq2seq.export.export import export_model as export_model
     from seq2seq.inference.pair_score import PairScore as PairScore
+    from seq2seq.inference.requests import Request as Request
     from seq2seq.inference.results import Translation as Translation
     from seq2seq.inference.scorer import Scorer as Scorer
     from seq2seq.inference.text_generator import PerplexityReport as PerplexityReport

@@ -19,7 +19,7 @@ LOOKS_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|\S*/\S*")  # `in.txt`, `
 
 TextArguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TEXT]...", help="Text instead of --input, one line per argument.", show_default=False),
+    typer.Argument(metavar="TEXT", help="Text instead of --input, one line per argument.", show_default=False),
 ]
 
 

@@ -36,12 +36,18 @@ if TYPE_CHECKING:
 
 @with_search_options()
 def evaluate(
-    arguments: Annotated[
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+        ),
+    ] = None,
+    pairs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]... [PAIRS]...",
-            help="Model directories or names of pretrained models, of which several are an ensemble; then test pairs, "
-            "instead of --source and --reference: a file of source<TAB>target lines, or two line-aligned files.",
+            metavar="PAIRS",
+            help="Test pairs, instead of --source and --reference: a file of source<TAB>target lines, or two "
+            "line-aligned files. Models before them form an ensemble with MODEL.",
             show_default=False,
         ),
     ] = None,
@@ -91,22 +97,20 @@ def evaluate(
     With a MODEL, the speed is measured as well, from raw text to raw text. It includes a few seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
     """
-    models, pairs = split_models(arguments)
-    if arguments and not models and not hypotheses:
-        find_model(arguments[0])  # says what is wrong with the name
+    others, pairs = split_models(pairs)
     if pairs and (source or reference or hypotheses):
         raise typer.BadParameter(
             f"found pairs, {' '.join(pairs)}, and files for --source, --reference or --hypotheses: give one of them"
         )
-    if not pairs and (not reference or (not models) == (hypotheses is None) or (not models) != (source is None)):
+    if not pairs and (not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None)):
         raise typer.BadParameter(
             "give MODEL PAIRS, MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE"
         )
-    if not models and output is not None:
+    if model is None and output is not None:
         raise typer.BadParameter("--output is for a model's translations, but there is no MODEL")
-    if not models and precision is not None:
+    if model is None and precision is not None:
         raise typer.BadParameter(f"--precision {precision} is for a model, but there is no MODEL")
-    if not models and search:
+    if model is None and search:
         given = ", ".join(flag(key) for key in search)
         raise typer.BadParameter(f"{given}: for translation by a model, but there is no MODEL")
     texts = [*map(input_place, pairs or ()), *filter(None, (source, hypotheses)), *(reference or ())]
@@ -114,14 +118,14 @@ def evaluate(
     if output is not None:
         check_output(output, inputs=texts)
     lines, *references = _read_pairs(pairs) if pairs else read_aligned(texts)
-    if not models:
+    if model is None:
         from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
         scores = score_texts(lines, references, language=target_language, tokenizer=bleu_tokenizer)
         report = EvaluationReport(len(lines), scores)
     else:
         asked = target_language, bleu_tokenizer
-        report = _evaluate_models(models, precision or "float32", lines, references, asked, search)
+        report = _evaluate_models([model, *others], precision or "float32", lines, references, asked, search)
         if output is not None:
             with open_output(output) as handle:
                 handle.writelines(f"{translation.text}\n" for translation in report.translations)

@@ -49,7 +49,7 @@ def translate(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SENTENCE]...",
+            metavar="SENTENCE",
             help="Sentences to translate, instead of --input; models before them form an ensemble with MODEL. With "
             "--engine apache-beam: pipeline options after `--`.",
             show_default=False,

@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,6 +117,10 @@ def follow(command: Command, made: Made, monkeypatch, capfd) -> None:
         return
     if program == "make":
         check_make(arguments, command.place)
+        return
+    if program == "printf":
+        text = subprocess.run(["printf", *arguments], check=True, capture_output=True, text=True).stdout
+        Path(command.output).write_text(text, encoding="utf-8")
         return
     assert program == "seq2seq", f"{command.place}: no test knows how to run {command.words}: mark the block"
     arguments = [re.sub(r"\$(\w+)", lambda name: os.environ[name[1]], word) for word in arguments]

@@ -14,8 +14,8 @@ from seq2seq.inference.translator import Translator
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import average_models, beam_search, greedy_search, sample, sampling_uniforms
 from tests.conftest import randomize
-from tests.toy import pairs, save
 from tests.fake import BOS, EOS, INNER, Fake, check
+from tests.toy import pairs, save
 
 pytestmark = pytest.mark.usefixtures("shared_searches")
 
