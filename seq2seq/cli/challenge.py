@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PLOT_FORMATS = (".png", ".svg", ".pdf")
 
 
-@with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
+@with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed", "distinct", "confidence")
 def challenge(
     model: Annotated[
         Path,

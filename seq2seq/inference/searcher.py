@@ -144,9 +144,9 @@ class SearchInputs(NamedTuple):
         step_inputs = steps.inputs(batch)  # raises an error if the batch does not suit the steps
         if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
-        draws = (
-            sampling_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
-        )
+        draws: Any = ()
+        if options.sample:
+            draws = sampling_uniforms(options.seed, batch.sources, options.num_candidates, limits[1].tolist())
         source = pad([[*ids, EOS_ID] for ids in batch.sources])
         values = cls(source, limits, DynamicSearchOptions.from_options(options), draws, step_inputs)
         return tf.nest.map_structure(tf.convert_to_tensor, values)
@@ -171,7 +171,7 @@ class Searcher:
         options: SearchOptions,
         keep_attention: bool = False,
     ) -> SearchResult:
-        """The `options.n_best` best hypotheses of each sentence, as NumPy arrays.
+        """The `options.num_candidates` best hypotheses of each sentence, as NumPy arrays.
 
         Args:
             steps: Step source.
@@ -188,7 +188,7 @@ class Searcher:
             if len(self._graphs) > MAX_GRAPHS:
                 self._graphs.popitem(last=False)
         result = graph(SearchInputs.from_batch(steps, batch, limits, options))
-        return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
+        return SearchResult(*(np.asarray(values[:, : options.num_candidates]) for values in result))
 
     def num_graphs(self) -> int:
         """Number of graphs that are kept."""

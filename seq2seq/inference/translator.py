@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import count, islice
 from pathlib import Path
 from textwrap import shorten
@@ -11,14 +11,17 @@ from typing import Any, Self
 
 import numpy as np
 
-from seq2seq.arguments import AtLeastOne, check_arguments
+from seq2seq.arguments import AtLeastOne, Pair, check_arguments
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.data.padding import batches_by_length
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
+from seq2seq.inference.calibration import TokenProbabilities, load_calibration
+from seq2seq.inference.confidence import Calibration
 from seq2seq.inference.copies import reduce_with_model
+from seq2seq.inference.decision import decide
 from seq2seq.inference.repetition import repeats
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
@@ -80,6 +83,7 @@ class Translator:
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
         self._origin: Origin | None = None  # where `load` read the model
+        self.calibration: Calibration | None = None
 
     @classmethod
     @check_arguments()
@@ -113,7 +117,7 @@ class Translator:
         """Support `pickle` and `copy.deepcopy`; graphs are traced and language models read from disk again."""
         files = self.step_sources.shortlist, self.step_sources.folder
         parts = (*self.tokenizers, self.options, *files, self.source_lines, self.on_warning)
-        return reduce_with_model(self, *parts, _origin=self._origin)
+        return reduce_with_model(self, *parts, _origin=self._origin, calibration=self.calibration)
 
     @check_arguments()
     def save(self, directory: str | Path) -> Path:
@@ -158,9 +162,36 @@ class Translator:
         """Check that this model supports the options.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get`.
+            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get`; or there is
+                no calibration for `confidence`.
         """
-        self.step_sources.get(options)
+        self._steps(options)
+
+    def _steps(self, options: SearchOptions) -> StepSource:
+        if options.confidence and self.calibration is None:
+            self.calibration = load_calibration(self.step_sources.directory("confidence"))
+        return self.step_sources.get(options)
+
+    @check_arguments(pairs="Pass list(zip(sources, references)).")
+    def calibrate(self, pairs: Sequence[Pair]) -> Calibration:
+        """Fit the temperature of `confidence` to sentence pairs that the model was not trained on.
+
+        This translator uses it; `seq2seq calibrate` stores it with a model.
+
+        Args:
+            pairs: Raw source and target; further elements are ignored.
+
+        Raises:
+            EvaluationError: No pair has text on both sides.
+        """
+        ids = [tokens.encode_batch([pair[side] for pair in pairs]) for side, tokens in enumerate(self.tokenizers)]
+        self.calibration = self.probabilities.fit(*ids)
+        return self.calibration
+
+    @cached_property
+    def probabilities(self) -> TokenProbabilities:
+        """Teacher-forced probabilities of the model."""
+        return TokenProbabilities(self.model)
 
     @check_arguments()
     def divide(self, lines: Sequence[str], options: SearchOptions) -> list[list[Part]]:
@@ -198,7 +229,7 @@ class Translator:
             OutOfMemoryError: A sentence does not fit into memory, even alone.
         """
         options = options or self.options
-        steps = self.step_sources.get(options)
+        steps = self._steps(options)
         set_tf32(self.model.precision)
         sentences = list(sentences)
         lines = self.divide(sentences, options)
@@ -263,12 +294,15 @@ class Translator:
         translations = []
         for row, part in enumerate(parts):
             tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
-            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
+            hypotheses = decide(make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention), options)
             unknown = self._unknown_surfaces(part)
             characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))
             translations.append(
                 Translation(tokens, hypotheses, unknown_tokens=len(unknown), unknown_characters=characters)
             )
+        if options.confidence and self.calibration is not None:
+            temperature = self.calibration.temperature
+            return self.probabilities.add_confidence(translations, [part.ids for part in parts], target, temperature)
         return translations
 
     def _unknown_surfaces(self, part: Part) -> list[str]:
@@ -302,7 +336,7 @@ def _longest(parts: Iterable[Part]) -> int:
 
 def _explain(parts: Sequence[Part], options: SearchOptions, shortage: str) -> str:
     """Explanation for parts that did not fit into memory together."""
-    key = "n_best" if options.sample else "beam_size"
+    key = ("candidates" if options.candidates else "n_best") if options.sample else "beam_size"
     length, hypotheses = _longest(parts), f"'{key}' {options.num_hypotheses}"
     if len(parts) > 1:
         return (

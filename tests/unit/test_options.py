@@ -14,7 +14,7 @@ SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
 WITHOUT = {
     "translate": set(),
     "evaluate": set(),
-    "challenge": SAMPLING,
+    "challenge": SAMPLING | {"distinct", "confidence"},
     "generate": {"sample"} | SearchOptions.model_fields.keys() - GenerationOptions.model_fields.keys(),
 }
 
