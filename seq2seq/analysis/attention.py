@@ -13,10 +13,11 @@ from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.errors import ArgumentError
 from seq2seq.extras import require_extra
-from seq2seq.inference.results import EOS, WORD_BOUNDARY, Translation
+from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention.base import record_head_weights
 from seq2seq.plurals import pluralize
+from seq2seq.text.words import EOS, WORD_BOUNDARY
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd

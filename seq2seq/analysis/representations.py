@@ -13,9 +13,9 @@ from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.errors import EvaluationError, suggest_similar
 from seq2seq.extras import require_extra
-from seq2seq.inference.results import EOS
 from seq2seq.inference.translator import Translator
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.text.words import EOS
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd

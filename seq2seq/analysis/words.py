@@ -7,6 +7,8 @@ single other mark. Case matters.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from seq2seq.arguments import check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
@@ -16,6 +18,7 @@ from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import plain_form
+from seq2seq.text.words import pieces_of_words
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -62,18 +65,9 @@ def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[i
     A piece that spans two words belongs to both. A word that the tokenizer's normalisation removes is left out.
     """
     text = plain_form(text)
-    spans, cursor = [], 0
-    for surface in tokenizer.surfaces(text):
-        # Searched for, since normalisation may have dropped characters; a byte of a character has no text, and
-        # a separate space belongs to what follows.
-        cursor += text[cursor : cursor + 1] == " "
-        start = max(text.find(surface.strip(), cursor), cursor)
-        cursor = start + len(surface.strip())
-        spans.append((start, max(cursor, start + 1)))
-    found = [
-        (match[0], [place for place, (start, end) in enumerate(spans) if start < match.end() and end > match.start()])
-        for match in WORD.finditer(text)
-    ]
+    words = list(WORD.finditer(text))
+    spells = pieces_of_words(tokenizer.surfaces(text), text, [match.span() for match in words])
+    found = [(match[0], np.flatnonzero(own).tolist()) for match, own in zip(words, spells.T, strict=True)]
     return [(word, places) for word, places in found if places]
 
 

@@ -14,10 +14,11 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from seq2seq import __version__
 from seq2seq.cli import data, tokenizer
+from seq2seq.cli.align import align
 from seq2seq.cli.challenge import challenge
 from seq2seq.cli.compare import compare
 from seq2seq.cli.console import report_interruption, show_anything, show_own_warnings
-from seq2seq.cli.derived_models import average, quantize, shortlist
+from seq2seq.cli.derived_models import average, calibrate, quantize, shortlist
 from seq2seq.cli.evaluate import evaluate
 from seq2seq.cli.export import export
 from seq2seq.cli.inspect import inspect
@@ -92,7 +93,7 @@ for verb in (train, translate, evaluate, score, generate, perplexity):
     app.command(verb.__name__)(verb)
 for verb in (compare, plot):
     app.command(verb.__name__)(verb)
-for verb in (average, inspect, export, challenge, quantize, shortlist, quickstart):
+for verb in (average, inspect, export, align, challenge, calibrate, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)
 app.add_typer(tokenizer.app, name="tokenizer", cls=_Group)
 app.add_typer(data.app, name="data", cls=_Group)

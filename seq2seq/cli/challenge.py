@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 @with_search_options(
-    "n_best", "sample", "temperature", "top_k", "top_p", "seed", "ensemble_weights", "ensemble_average"
+    *("n_best", "sample", "temperature", "top_k", "top_p", "seed", "ensemble_weights", "ensemble_average"),
+    *("distinct", "confidence"),
 )
 def challenge(
     model: Annotated[

@@ -1,11 +1,11 @@
-"""`seq2seq average|quantize|shortlist`: models and files derived from a trained model."""
+"""`seq2seq average|calibrate|quantize|shortlist`: models and files derived from a trained model."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from seq2seq.cli.console import import_tensorflow, input_place, print_stdout, stderr
 from seq2seq.cli.next_steps import next_commands
@@ -48,6 +48,72 @@ def average(
         table.add_row(f"{about['update']:,}", str(about["epoch"]), f"{about['loss']:.3f}", bleu)
     Console().print(table)
     print_stdout(next_commands(load_model_config(output), output))
+
+
+def calibrate(
+    model: Model,
+    source: Annotated[
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text. Default: validation corpus.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
+    ] = None,
+    test_source: Annotated[
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Further source text, only to measure.")
+    ] = None,
+    test_target: Annotated[
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --test-source.")
+    ] = None,
+) -> None:
+    """Fit a temperature that makes probabilities match accuracy, for --confidence.
+
+    It minimises the mean negative log-likelihood of the tokens of text that the model was not trained on, and is stored
+    in the model directory. A table shows the calibration before and after: accuracy and mean confidence of the most
+    likely next token, and the expected calibration error in 15 bins of equal mass.
+    """
+    from seq2seq.config import TranslationConfig
+    from seq2seq.corpora.held_out import open_train, open_valid
+    from seq2seq.corpora.readers import AlignedFiles
+    from seq2seq.model_directory.derived_files import CALIBRATION_FILE
+    from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums, load_recipe
+
+    given = [(source, target), (test_source, test_target)]
+    if any((one is None) != (other is None) for one, other in given):
+        raise typer.BadParameter("give both --source and --target, or neither; likewise for the test text")
+    check_inputs([file for pair in given for file in pair if file is not None])
+    refuse_pretrained(model)
+    config = load_recipe(model, TranslationConfig)
+    made_from = checksums(model)[WEIGHTS_FILE]  # before the weights are read: training may replace them at any time
+    texts = [AlignedFiles(*pair) if None not in pair else None for pair in given]  # type: ignore[arg-type]
+    pairs = list(texts[0] or open_valid(config.corpora, open_train(config.corpora)))
+    import_tensorflow()
+    from seq2seq.inference.calibration import save_calibration
+    from seq2seq.inference.translator import Translator
+
+    translator = Translator.load(model)
+    with stderr.status("fitting the temperature"):
+        found = translator.calibrate(pairs)
+        rows = {"text": (found.before, found.after)}
+        if texts[1] is not None:
+            test = list(texts[1])
+            sources, targets = (
+                tokenizer.encode_batch([pair[side] for pair in test])
+                for side, tokenizer in enumerate(translator.tokenizers)
+            )
+            before, after = (
+                translator.probabilities.score(sources, targets, temperature)
+                for temperature in (1.0, found.temperature)
+            )
+            rows["test text"] = before, after
+    save_calibration(model, found, made_from)
+    columns = [Column(name, justify="right") for name in ("temperature", "accuracy", "confidence", "error", "NLL")]
+    table = Table("", "tokens", *columns, box=None, pad_edge=False)
+    for name, both in rows.items():
+        for temperature, one in zip((1.0, found.temperature), both, strict=True):
+            shares = (f"{100 * value:.2f}%" for value in (one.accuracy, one.confidence, one.calibration_error))
+            table.add_row(name, f"{one.tokens:,}", f"{temperature:.4f}", *shares, f"{one.nll:.4f}")
+    Console().print(table)
+    print_stdout(f"{model / CALIBRATION_FILE}: use it with seq2seq translate {model} --confidence --format jsonl")
 
 
 def quantize(model: Model) -> None:

@@ -21,7 +21,13 @@ from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import PRECISIONS, Precision
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.inference.output import ACCEPTED_KINDS, InputFormat, OutputFormat, translate_to_rows
+from seq2seq.inference.output import (
+    ACCEPTED_KINDS,
+    ONE_ROW_FORMATS,
+    InputFormat,
+    OutputFormat,
+    translate_to_rows,
+)
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
@@ -88,8 +94,9 @@ def translate(
         typer.Option(
             "--format",
             help="text: one translation per line; tsv: line<TAB>score<TAB>text, one row per translation; "
-            "jsonl: one object per line, with tokens, scores and attention; docs/files-and-formats.md lists its "
-            "fields. Default: text, or tsv if --n-best is above 1.",
+            "jsonl: one object per line, with tokens, scores, attention and word alignment; "
+            "docs/files-and-formats.md lists its fields; aligned: translation ||| word alignment such as 0-0 1-2. "
+            "Default: text, or tsv if --n-best is above 1.",
         ),
     ] = None,
     quiet: Annotated[
@@ -176,9 +183,10 @@ def translate(
     start = time.perf_counter()
     n_best = search.get("n_best", 1)
     several = n_best > 1
-    if output_format == "text" and several:
+    if output_format in ONE_ROW_FORMATS and several:
         raise ConfigError(
-            f"--format text has one translation per line, but --n-best is {n_best}. Use --format tsv or jsonl."
+            f"--format {output_format} has one translation per line, but --n-best is {n_best}. Use --format tsv or "
+            "jsonl."
         )
     others, texts = split_models(texts)
     models = [model, *others]
@@ -206,6 +214,11 @@ def translate(
     translator = Translator.load(models, precision, on_warning=warn)
     translator.check(options)
     common = Request("", prefix, include or (), exclude or ())
+    if output_format == "aligned" and not translator.model.uses_attention:
+        raise ConfigError(
+            f"--format aligned: {model} was made with 'decoder.attention: none' and cannot align. Translate with "
+            "--format text, then use seq2seq align --ibm1."
+        )
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
         summary = TranslationSummary(

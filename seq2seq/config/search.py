@@ -10,8 +10,8 @@ from seq2seq.config.section import Section, field, inherit_field
 MAX_LENGTH = 100  # default maximum length of generated text, in tokens
 
 # Fields for keys, by the heading under which commands list their options.
-search_key, sampling_key, long_lines_key, speed_key = (
-    partial(field, panel=panel) for panel in ("Search", "Sampling", "Long lines", "Speed")
+search_key, sampling_key, decision_key, long_lines_key, speed_key = (
+    partial(field, panel=panel) for panel in ("Search", "Sampling", "Decision", "Long lines", "Speed")
 )
 
 
@@ -128,9 +128,14 @@ class TextSearchOptions(Section):
         return self
 
     @property
+    def num_candidates(self) -> int:
+        """Number of hypotheses per sentence that the search returns."""
+        return self.n_best
+
+    @property
     def num_hypotheses(self) -> int:
         """Number of hypotheses per sentence that are decoded at once."""
-        return self.n_best if self.sample else self.beam_size
+        return self.num_candidates if self.sample else self.beam_size
 
 
 class GenerationOptions(TextSearchOptions):
@@ -223,6 +228,29 @@ class SearchOptions(TranslationSearchOptions):
         "translation of a text with the term must contain the translation of the term. Variants are separated by |.",
         unit="file",
     )
+    decision: Literal["score", "mbr-chrf", "mbr-bleu"] = decision_key(
+        "score",
+        "Order of the outputs. `score`: that of the search; `mbr-chrf`, `mbr-bleu`: minimum Bayes risk, the "
+        "hypothesis with the highest expected chrF or sentence BLEU against all `candidates` first.",
+        paper="Eikema and Aziz 2020",
+    )
+    candidates: int | None = decision_key(
+        None,
+        "Number of hypotheses, samples or the best of a beam, from which `n_best` outputs are chosen. Default: "
+        "`beam_size` if `decision`, `distinct` or `rerank_model` is set, otherwise `n_best`; when sampling, `n_best`. "
+        "Typical when sampling: 50.",
+        unit="hypotheses",
+        ge=1,
+    )
+    distinct: bool = decision_key(
+        False, "Omit outputs with the same text as a better one, of which there may then be fewer than `n_best`."
+    )
+    confidence: bool = decision_key(
+        False,
+        "Compute calibrated probabilities of tokens, words and sentences. Requires a temperature, fitted by "
+        "`seq2seq calibrate MODEL`.",
+        paper="Guo et al. 2017",
+    )
     language_model: str | None = search_key(
         None,
         "Language model for shallow fusion: a directory of a model with the same target tokenizer. The score of a "
@@ -261,6 +289,36 @@ class SearchOptions(TranslationSearchOptions):
             if getattr(self, key) is None and weight != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is {weight:g}, but there is no '{key}'")
         return self
+
+    @model_validator(mode="after")
+    def _check_candidates(self) -> Self:
+        if self.candidates is None:
+            if self.sample and self.decision != "score":
+                raise ValueError(
+                    f"'decision' is '{self.decision}' and 'sample' is true, but there are no 'candidates', the number "
+                    "of samples, e.g. 50"
+                )
+            return self
+        if not (self.sample or self.decides):
+            raise ValueError(
+                f"'candidates' is {self.candidates}: it is for 'decision: mbr-chrf' and 'mbr-bleu', for 'distinct' and "
+                "for 'sample'"
+            )
+        if self.candidates < self.n_best:
+            raise ValueError(f"'candidates' is {self.candidates}, less than 'n_best' {self.n_best}")
+        if self.candidates > self.beam_size and not self.sample:
+            raise ValueError(f"'candidates' is {self.candidates}, more than 'beam_size' {self.beam_size}")
+        return self
+
+    @property
+    def decides(self) -> bool:
+        """Whether outputs are chosen from the hypotheses of the search in another way than by their score."""
+        return self.decision != "score" or self.distinct or self.uses_reranking
+
+    @property
+    def num_candidates(self) -> int:
+        """Number of hypotheses per sentence that the search returns, from which `n_best` outputs are chosen."""
+        return self.candidates or (self.beam_size if self.decides and not self.sample else self.n_best)
 
     @property
     def uses_fusion(self) -> bool:

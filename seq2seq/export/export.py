@@ -19,6 +19,7 @@ from seq2seq.export.model_card import render_card
 from seq2seq.model_directory import WeightsDtype
 from seq2seq.model_directory.contents import ModelContents, new_model_directory, read_contents
 from seq2seq.model_directory.derived_files import (
+    CALIBRATION_FILE,
     COMMANDS,
     DECODER_FILE,
     copy_derived_files,
@@ -115,11 +116,12 @@ def export_model(
     metadata = _without_folders(contents.metadata, contents.config, config)
     stored = metadata.setdefault("weights_dtype", "float32")
     if dtype not in (None, stored):
-        if not model_only and (model / DECODER_FILE).exists():
-            raise ModelDirectoryError(
-                f"{model / DECODER_FILE}: was made from {stored} weights, but the copy has {dtype} weights. Leave it "
-                f"out with --model-only, then make another one: seq2seq {COMMANDS[DECODER_FILE]} {quote(str(output))}"
-            )
+        for file in () if model_only else (DECODER_FILE, CALIBRATION_FILE):
+            if (model / file).exists():
+                raise ModelDirectoryError(
+                    f"{model / file}: was made from {stored} weights, but the copy has {dtype} weights. Leave it out "
+                    f"with --model-only, then make another one: seq2seq {COMMANDS[file]} {quote(str(output))}"
+                )
         metadata["weights_dtype"] = dtype
     if tests := {Path(file).stem: _read_evaluation(Path(file)) for file in evaluations}:
         scores = metadata["scores"]

@@ -6,19 +6,21 @@ from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
 from seq2seq.data.progress import ProgressCallback, no_progress
+from seq2seq.inference.alignment import align_hypothesis, to_pharaoh, words_of
 from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs TensorFlow
     from seq2seq.config import SearchOptions
     from seq2seq.inference.requests import Request
-    from seq2seq.inference.results import Translation
+    from seq2seq.inference.results import Hypothesis, Translation
     from seq2seq.inference.translator import Translator
 
 # In JSON rows, since programs that do not read JSON take these characters for line ends.
 ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
-OutputFormat = Literal["text", "tsv", "jsonl"]
+OutputFormat = Literal["text", "tsv", "jsonl", "aligned"]
 InputFormat = Literal["text", "jsonl"]
+ONE_ROW_FORMATS = ("text", "aligned")  # with one translation per line, and no scores
 ACCEPTED_KINDS: dict[InputFormat, str] = {"text": "", "jsonl": "JSON Lines"}  # of files, besides lines of text
 
 
@@ -37,7 +39,7 @@ def translate_to_rows(
     input_format: InputFormat = "text",
     common: "Request | None" = None,
 ) -> Iterator[list[str]]:
-    """Yield the rows of each line, in order; `text` and `jsonl` have one, `tsv` one per translation.
+    """Yield the rows of each line, in order; `tsv` has one per translation, the other formats have one.
 
     Args:
         translator: Translates the lines.
@@ -59,7 +61,7 @@ def translate_to_rows(
     from seq2seq.inference.requests import Request
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
-    attention = output_format == "jsonl" and translator.model.uses_attention
+    attention = output_format in ("jsonl", "aligned") and translator.model.uses_attention
     requests = (
         (Request.from_json(line, f"{name}:{number}") if input_format == "jsonl" else Request(line)).with_common(common)
         for number, line in enumerate(lines, start=first)
@@ -99,10 +101,22 @@ def _rows(
 ) -> Iterator[str]:
     if output_format == "text":
         yield translation.text
+    elif output_format == "aligned":
+        yield f"{translation.text} ||| {_alignment(line, translation, translation.hypotheses[0])}"
     elif output_format == "tsv":
         for hypothesis in translation.hypotheses:
             score = f"{hypothesis.score:.4f}" if hypothesis.tokens else ""  # a blank has no score
             yield f"{number}\t{score}\t{hypothesis.text}"
     else:
-        values = {"line": number, "source": line, **translation.as_dict(attention)}
+        words = {"source_words": words_of(line)} if attention else {}
+        values = {"line": number, "source": line, **words, **translation.as_dict(attention)}
+        if attention:
+            for hypothesis, own in zip(translation.hypotheses, values["translations"], strict=True):
+                own |= {"words": words_of(hypothesis.text), "alignment": _alignment(line, translation, hypothesis)}
         yield json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED_LINE_ENDS)
+
+
+def _alignment(line: str, translation: "Translation", hypothesis: "Hypothesis") -> str:
+    """Alignment by attention; "" for a line of more segments than attention is kept for."""
+    kept = hypothesis.attention.shape == (len(hypothesis.tokens), len(translation.source_tokens))
+    return to_pharaoh(align_hypothesis(line, translation, hypothesis)) if kept else ""

@@ -1,16 +1,20 @@
 """What is asked of the translation of a line, besides its text, and whether it was done."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from seq2seq.arguments import check_arguments
 from seq2seq.corpora.glossary import Glossary, Term
+from seq2seq.data.padding import batches_by_length
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, CorpusError, suggest_similar
 from seq2seq.inference.automata import Automaton, AutomatonCompiler
+from seq2seq.inference.segments import Part
 from seq2seq.search import Automata
 from seq2seq.text.cleaning import plain_form
 from seq2seq.text.phrases import find_phrase, split_variants
@@ -141,22 +145,46 @@ def unsatisfied(demands: Sequence[Demand], translation: str) -> tuple[str, ...]:
 
 
 class DemandCompiler:
-    """Compiles demands into the automata of a batch, which `search.with_automata` follows."""
+    """Compiles what is asked of units of translation into automata, which `search.with_automata` follows."""
 
-    def __init__(self, compiler: AutomatonCompiler) -> None:
-        self.compiler = compiler
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
 
-    def automata(self, demands: Sequence[Demand]) -> list[Automaton]:
-        """The automata of a sentence; of demands that the vocabulary cannot spell, there are none."""
-        excluded = tuple(variant for demand in demands if demand.kind == "exclude" for variant in demand.variants)
-        compile_one = {
-            "prefix": lambda variants: self.compiler.prefix(variants[0]),
-            "include": self.compiler.required,
-        }
-        found = [compile_one[kind](variants) for kind, variants in demands if kind in compile_one]
+    @cached_property
+    def _compiler(self) -> AutomatonCompiler:
+        return AutomatonCompiler(self.tokenizer)
+
+    def automata(self, part: Part) -> list[Automaton]:
+        """The automata of a unit; there are none of demands that the vocabulary cannot spell."""
+        found = []
+        for kind, variants in part.demands:
+            if kind != "exclude":
+                is_prefix = kind == "prefix"
+                found.append(self._compiler.prefix(variants[0]) if is_prefix else self._compiler.required(variants))
+        excluded = tuple(variant for kind, variants in part.demands if kind == "exclude" for variant in variants)
         if excluded:
-            found.append(self.compiler.forbidden(excluded))
+            found.append(self._compiler.forbidden(excluded))
         return [automaton for automaton in found if automaton is not None]
+
+    def batches(self, parts: Sequence[Part], size: Callable[[int], int]) -> Iterator[list[int]]:
+        """Batches of units, by their indices; those of which something is asked have batches of their own.
+
+        Args:
+            parts: The units.
+            size: See `batches_by_length`; a batch is smaller if its automata have many states.
+        """
+        most = MAX_TABLE_ENTRIES // self.tokenizer.vocabulary_size
+        for asked in (False, True):
+            lengths = [len(part.ids) if bool(part.demands) == asked else 0 for part in parts]
+            for batch in batches_by_length(lengths, size):
+                states, some = 0, list[int]()
+                for place in batch:
+                    more = sum(len(automaton.remaining) for automaton in self.automata(parts[place]))
+                    if some and states + more > most:
+                        yield some
+                        states, some = 0, []
+                    states, some = states + more, [*some, place]
+                yield some
 
 
 def stack(sentences: Sequence[Sequence[Automaton]], vocabulary_size: int) -> Automata:
@@ -183,8 +211,3 @@ def stack(sentences: Sequence[Sequence[Automaton]], vocabulary_size: int) -> Aut
     for row, automata in enumerate(sentences):
         initial[row, : len(automata)] = [starts[id(automaton)] for automaton in automata]
     return Automata(next_states, blocked, advance, remaining, initial)
-
-
-def num_states(automata: Sequence[Automaton]) -> int:
-    """Number of states that the automata of a sentence add to a table."""
-    return sum(len(automaton.remaining) for automaton in automata)

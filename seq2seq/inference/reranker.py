@@ -70,12 +70,12 @@ class Reranker:
     def rerank(
         self, sources: Sequence[str], translations: Sequence[Translation], options: SearchOptions
     ) -> list[Translation]:
-        """The translations with the `options.n_best` best hypotheses of each, best first.
+        """The translations with new scores of their hypotheses, best first.
 
         Args:
             sources: The text of each source.
             translations: What the search has found, with all its hypotheses.
-            options: Search options, with the number of hypotheses to keep.
+            options: Search options.
         """
         pairs = [
             (source, hypothesis.text)
@@ -92,7 +92,7 @@ class Reranker:
                 for one in translation.hypotheses
             ]
             rescored.sort(key=lambda one: -one.score)
-            results.append(replace(translation, hypotheses=rescored[: options.n_best]))
+            results.append(replace(translation, hypotheses=rescored))
         return results
 
 

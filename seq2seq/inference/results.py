@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seq2seq.arguments import check_arguments
+from seq2seq.inference.confidence import WordConfidence, sentence_confidence, word_confidences
 from seq2seq.plurals import pluralize
+from seq2seq.text.words import EOS
 
 if TYPE_CHECKING:
     from seq2seq.data.tokenizer import Tokenizer
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 # Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
 # may be next to them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
-EOS = "</s>"
-WORD_BOUNDARY = "▁"  # SentencePiece's mark of the start of a word
 MIN_COVERAGE = 0.1  # target tokens; a source token with less attention in total was hardly attended to
 MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
@@ -41,6 +41,10 @@ class Hypothesis:
             model has no attention, or for a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights.
         coverage: (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model has no
             attention.
+        expected_utility: Expected utility with `decision: mbr-chrf` or `mbr-bleu`, 0 to 100; for a line in segments,
+            the mean of theirs.
+        token_confidence: (L,) float32, calibrated probabilities of the tokens (`inference.confidence`); (0,) if they
+            were not requested.
     """
 
     text: str
@@ -49,11 +53,25 @@ class Hypothesis:
     token_log_probs: np.ndarray
     attention: np.ndarray
     coverage: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    expected_utility: float | None = None
+    token_confidence: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def mean_log_prob(self) -> float:
         """Mean of `token_log_probs`, comparable across lengths; NaN without tokens."""
         return float(self.token_log_probs.mean()) if self.tokens else math.nan
+
+    @property
+    def confidence(self) -> float | None:
+        """Geometric mean of `token_confidence`; None if it was not requested."""
+        return sentence_confidence(self.token_confidence) if self.token_confidence.size else None
+
+    @property
+    def word_confidences(self) -> list[WordConfidence]:
+        """Calibrated confidence in each word of the text; empty if it was not requested."""
+        if not self.token_confidence.size:
+            return []
+        return word_confidences(self.text, self.tokens, self.token_confidence)
 
     def __str__(self) -> str:
         return self.text
@@ -157,6 +175,17 @@ class Translation:
                 "tokens": hypothesis.tokens,
                 "token_log_probs": [json_number(value) for value in hypothesis.token_log_probs.tolist()],
             }
+            if hypothesis.expected_utility is not None:
+                values["expected_utility"] = hypothesis.expected_utility
+            if hypothesis.token_confidence.size:
+                words = hypothesis.word_confidences
+                values |= {
+                    "confidence": json_number(sentence_confidence(hypothesis.token_confidence)),
+                    "token_confidence": [json_number(value) for value in hypothesis.token_confidence.tolist()],
+                    "words": [one.word for one in words],
+                    "word_confidence": [json_number(one.probability) for one in words],
+                    "word_log_probs": [json_number(one.log_prob) for one in words],
+                }
             if attention:
                 rows = hypothesis.attention.tolist()
                 values["attention"] = [[json_number(round(weight, 6)) for weight in row] for row in rows]
@@ -254,6 +283,7 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
     shapes = np.array([part.attention.shape for part in parts])
     if math.prod(shapes.sum(axis=0).tolist()) > MAX_ATTENTION_WEIGHTS:
         return _join_hypotheses([replace(part, attention=part.attention[:, :0]) for part in parts])
+    utilities = [part.expected_utility for part in parts if part.expected_utility is not None]
     attention = np.zeros(shapes.sum(axis=0), np.float32)
     for part, (row, column), (rows, columns) in zip(parts, shapes.cumsum(axis=0) - shapes, shapes, strict=True):
         attention[row : row + rows, column : column + columns] = part.attention
@@ -264,6 +294,8 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
         token_log_probs=np.concatenate([part.token_log_probs for part in parts]),
         attention=attention,
         coverage=np.concatenate([part.coverage for part in parts]),
+        expected_utility=float(np.mean(utilities)) if utilities else None,
+        token_confidence=np.concatenate([part.token_confidence for part in parts]),
     )
 
 

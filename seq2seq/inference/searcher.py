@@ -148,9 +148,9 @@ class SearchInputs(NamedTuple):
         """Inputs for a batch; maximum lengths are raised to `Batch.needed_lengths`."""
         step_inputs = steps.inputs(batch)  # raises an error if the batch does not suit the steps
         limits = limits[0], np.maximum(limits[1], batch.needed_lengths())
-        draws = (
-            sampling_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
-        )
+        draws: Any = ()
+        if options.sample:
+            draws = sampling_uniforms(options.seed, batch.sources, options.num_candidates, limits[1].tolist())
         source = pad([[*ids, EOS_ID] for ids in batch.sources])
         values = cls(source, limits, DynamicSearchOptions.from_options(options), draws, step_inputs)
         return tf.nest.map_structure(tf.convert_to_tensor, values)
@@ -175,7 +175,7 @@ class Searcher:
         options: SearchOptions,
         keep_attention: bool = False,
     ) -> SearchResult:
-        """The `options.n_best` best hypotheses of each sentence, as NumPy arrays.
+        """The `options.num_candidates` best hypotheses of each sentence, as NumPy arrays.
 
         Args:
             steps: Step source.
@@ -192,7 +192,7 @@ class Searcher:
             if len(self._graphs) > MAX_GRAPHS:
                 self._graphs.popitem(last=False)
         result = graph(SearchInputs.from_batch(steps, batch, limits, options))
-        return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
+        return SearchResult(*(np.asarray(values[:, : options.num_candidates]) for values in result))
 
     def num_graphs(self) -> int:
         """Number of graphs that are kept."""

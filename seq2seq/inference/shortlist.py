@@ -13,6 +13,7 @@ from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.inference.ibm1 import Ids, learn_translation_table
 from seq2seq.model_directory.derived_files import (
     SHORTLIST_FILE,
     how_to_make,
@@ -23,13 +24,9 @@ from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
 ARRAY_TYPES = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
-ITERATIONS = 5
 MAX_CANDIDATES = 100  # stored per source token
 CHUNK_SIZE = 1000  # pairs that are tokenized at once
 NUM_FREQUENT = 100  # target tokens that every translation may use
-MAX_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; further text is not read
-
-Ids = Sequence[int]
 
 
 class Shortlist(NamedTuple):
@@ -65,29 +62,10 @@ def shortlist_from_pairs(pairs: Iterable[tuple[Ids, Ids]], source_size: int, tar
     """Learn a shortlist from sentence pairs, given as token ids without EOS.
 
     Source:
-        Brown et al. (1993), section 4.2 (IBM model 1 with the empty word); Jean et al. (2015), section 3.2 (candidates
-        from it).
+        Jean et al. (2015), section 3.2: candidates from IBM model 1.
     """
-    keys, positions, counts, start = [], [], np.zeros(target_size, np.int64), 0
-    links = 0
-    for source, target in pairs:
-        s, t = np.array([0, *source], np.int64), np.asarray(target, np.int64)  # 0 is the empty word
-        keys.append((s[:, None] * target_size + t).ravel())
-        positions.append(np.tile(np.arange(start, start + len(t)), len(s)))
-        np.add.at(counts, t, 1)
-        start += len(t)
-        links += len(s) * len(t)
-        if links > MAX_LINKS:
-            break
-    pair, place = np.unique(np.concatenate(keys or [np.zeros(0, np.int64)]), return_inverse=True)
+    pair, probability, counts = learn_translation_table(pairs, source_size, target_size)
     word, candidate = pair // target_size, pair % target_size
-    position = np.concatenate(positions or [np.zeros(0, np.int64)])
-    probability = np.ones(len(pair))
-    for _ in range(ITERATIONS):
-        link = probability[place]
-        link /= np.bincount(position, link, start)[position]
-        probability = np.bincount(place, link, len(pair)).astype(np.float64)
-        probability /= np.bincount(word, probability, source_size)[word]
     candidates = np.zeros((source_size, MAX_CANDIDATES), np.int32)
     order = np.lexsort((-probability, word))
     first = np.searchsorted(word[order], np.arange(source_size))

@@ -91,7 +91,7 @@ class StepSourceFactory:
         if options.shortlist is not None:
             with self._lock:
                 if self.shortlist is None:
-                    self.shortlist = load_shortlist(self._directory("shortlist"), self.tokenizers)
+                    self.shortlist = load_shortlist(self.directory("shortlist"), self.tokenizers)
             steps = ShortlistSteps(steps, self.shortlist, options.shortlist)
         if options.uses_fusion:
             assert options.language_model is not None
@@ -141,7 +141,12 @@ class StepSourceFactory:
         if self.folder is not None:
             copy_derived_files(self.folder, folder)
 
-    def _directory(self, option: str) -> Path:
+    def directory(self, option: str) -> Path:
+        """The model directory, from which an option reads a file.
+
+        Raises:
+            ConfigError: There is none.
+        """
         if self.folder is None:
             raise ConfigError(
                 f"'{option}' is set: it needs a model directory. Make the translator with Translator.load."
@@ -149,7 +154,7 @@ class StepSourceFactory:
         return self.folder
 
     def _int8_steps(self) -> list[ModelSteps]:
-        self._directory("int8")
+        self.directory("int8")
         precision = self.models[0].precision
         if precision != "float32":
             raise ConfigError(

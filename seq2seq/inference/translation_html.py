@@ -7,9 +7,10 @@ from html import escape
 
 import numpy as np
 
-from seq2seq.inference.results import EOS, WORD_BOUNDARY, Hypothesis, Translation
+from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.notebook_html import MUTED, html_note
 from seq2seq.plurals import pluralize
+from seq2seq.text.words import EOS, WORD_BOUNDARY
 
 SHOWN = 5  # hypotheses
 MAX_WEIGHTS = 20_000  # attention weights in total; longer texts are shown without them

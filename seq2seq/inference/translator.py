@@ -4,34 +4,27 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from seq2seq.arguments import AtLeastOne, check_arguments
+from seq2seq.arguments import AtLeastOne, Pair, check_arguments
 from seq2seq.config import Precision, SearchOptions
-from seq2seq.data.padding import batches_by_length
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
+from seq2seq.data.tokenizer import EOS_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
-from seq2seq.errors import ArgumentError
-from seq2seq.inference.automata import Automaton, AutomatonCompiler
+from seq2seq.errors import ArgumentError, ConfigError
+from seq2seq.inference.calibration import TokenProbabilities, load_calibration
+from seq2seq.inference.confidence import Calibration
 from seq2seq.inference.copies import reduce_with_models
+from seq2seq.inference.decision import decide
 from seq2seq.inference.members import Paths, load_members
 from seq2seq.inference.repetition import repeats
-from seq2seq.inference.requests import (
-    MAX_TABLE_ENTRIES,
-    DemandCompiler,
-    Request,
-    demands_of,
-    num_states,
-    stack,
-    unsatisfied,
-)
+from seq2seq.inference.requests import DemandCompiler, Request, demands_of, stack, unsatisfied
 from seq2seq.inference.reranker import Reranker, Rerankers
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.scorer import Scorer
@@ -40,6 +33,7 @@ from seq2seq.inference.segments import Part, SourceLines, divide_line, explain_s
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import AutomataSteps, Batch, StepSource
+from seq2seq.inference.unknown_tokens import target_text, unknown_surfaces
 from seq2seq.model_directory.model import Origin, saved_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
@@ -101,11 +95,12 @@ class Translator:
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
-        self._compiler: DemandCompiler | None = None
+        self._compiler = DemandCompiler(target_tokenizer)
         self._rerankers = Rerankers(self.tokenizers, self.model.precision, on_warning)
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
         self._origin: Origin | None = None  # where `load` read the (first) model
+        self.calibration: Calibration | None = None
 
     @classmethod
     @check_arguments()
@@ -145,7 +140,7 @@ class Translator:
         """Support `pickle` and `copy.deepcopy`; graphs are traced and language models read from disk again."""
         files = self.step_sources.shortlist, self.step_sources.folders
         parts = (*self.tokenizers, self.options, *files, self.source_lines, self.on_warning)
-        return reduce_with_models(self, self.models, *parts, _origin=self._origin)
+        return reduce_with_models(self, self.models, *parts, _origin=self._origin, calibration=self.calibration)
 
     @check_arguments()
     def save(self, directory: str | Path) -> Path:
@@ -197,10 +192,41 @@ class Translator:
 
         Raises:
             ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get` and
-                `Reranker.load`.
+                `Reranker.load`; or there is no calibration for `confidence`, or an ensemble.
         """
-        self.step_sources.get(options)
+        self._steps(options)
         self._reranker(options)
+
+    def _steps(self, options: SearchOptions) -> StepSource:
+        if options.confidence:
+            if len(self.models) > 1:
+                raise ConfigError(
+                    "'confidence' is calibrated for a single model, but this is an ensemble. Leave it out."
+                )
+            if self.calibration is None:
+                self.calibration = load_calibration(self.step_sources.directory("confidence"))
+        return self.step_sources.get(options)
+
+    @check_arguments(pairs="Pass list(zip(sources, references)).")
+    def calibrate(self, pairs: Sequence[Pair]) -> Calibration:
+        """Fit the temperature of `confidence` to sentence pairs that the model was not trained on.
+
+        This translator uses it; `seq2seq calibrate` stores it with a model.
+
+        Args:
+            pairs: Raw source and target; further elements are ignored.
+
+        Raises:
+            EvaluationError: No pair has text on both sides.
+        """
+        ids = [tokens.encode_batch([pair[side] for pair in pairs]) for side, tokens in enumerate(self.tokenizers)]
+        self.calibration = self.probabilities.fit(*ids)
+        return self.calibration
+
+    @cached_property
+    def probabilities(self) -> TokenProbabilities:
+        """Teacher-forced probabilities of the model."""
+        return TokenProbabilities(self.model)
 
     @check_arguments()
     def divide(self, lines: Sequence[str | Request], options: SearchOptions) -> list[list[Part]]:
@@ -247,10 +273,7 @@ class Translator:
             OutOfMemoryError: A sentence does not fit into memory, even alone.
         """
         options = options or self.options
-        steps, reranker = self.step_sources.get(options), self._reranker(options)
-        asked = options
-        if reranker and not options.sample:
-            options = options.model_copy(update={"n_best": options.beam_size})
+        steps, reranker = self._steps(options), self._reranker(options)
         set_tf32(self.model.precision)
         requests = [line if isinstance(line, Request) else Request(line) for line in sentences]
         lines = self.divide(requests, options)
@@ -262,7 +285,7 @@ class Translator:
         def fitting(length: int) -> int:
             return min(tokens // (length + 1), hypotheses) // options.num_hypotheses
 
-        for batch in self._batches(parts, fitting):
+        for batch in self._compiler.batches(parts, fitting):
             for places, answers in self._memory.run(
                 batch,
                 lambda some: self._search(steps, [parts[place] for place in some], options, attention),
@@ -278,7 +301,8 @@ class Translator:
         if reranker:
             kept = [found[place] for place in range(len(parts))]
             sources = [part.source_text(self.tokenizers.source) for part in parts]
-            found = dict(enumerate(reranker.rerank(sources, kept, asked)))
+            reranked = zip(parts, reranker.rerank(sources, kept, options), strict=True)
+            found = {place: _decided(*one, options) for place, one in enumerate(reranked)}
         in_order = (found[place] for place in range(len(parts)))
         results = []
         for request, line in zip(requests, lines, strict=True):
@@ -322,68 +346,28 @@ class Translator:
     ) -> list[Translation]:
         source, target = self.tokenizers
         batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
-        if any(automata := [self._automata(part) for part in parts]):
+        if any(automata := [self._compiler.automata(part) for part in parts]):
             steps, batch = AutomataSteps(steps), batch._replace(automata=stack(automata, target.vocabulary_size))
         limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
         result = self.searcher.search(steps, batch, limits, options, keep_weights)
         translations = []
         for row, part in enumerate(parts):
-            tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
-            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
-            unknown = self._unknown_surfaces(part)
-            characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))
-            translations.append(
-                Translation(
-                    tokens,
-                    hypotheses,
-                    unknown_tokens=len(unknown),
-                    unknown_characters=characters,
-                    unsatisfied=unsatisfied(part.demands, hypotheses[0].text),
-                )
+            tokens, decode = (
+                source.pieces([*part.ids, EOS_ID]),
+                partial(target_text, self.tokenizers, part, replaces=options.unk_handling == "replace"),
             )
+            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
+            unknown = unknown_surfaces(source, part)
+            characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))
+            found = Translation(tokens, hypotheses, unknown_tokens=len(unknown), unknown_characters=characters)
+            translations.append(found if options.uses_reranking else _decided(part, found, options))
+        if options.confidence and self.calibration is not None:
+            temperature = self.calibration.temperature
+            return self.probabilities.add_confidence(translations, [part.ids for part in parts], target, temperature)
         return translations
 
-    def _batches(self, parts: Sequence[Part], size: Callable[[int], int]) -> Iterator[list[int]]:
-        """Batches of parts, by their indices; those of which something is asked have batches of their own."""
-        most_states = MAX_TABLE_ENTRIES // self.tokenizers.target.vocabulary_size
-        for asked in (False, True):
-            lengths = [len(part.ids) if bool(part.demands) == asked else 0 for part in parts]
-            for batch in batches_by_length(lengths, size):
-                states, some = 0, list[int]()
-                for place in batch:
-                    more = num_states(self._automata(parts[place]))
-                    if some and states + more > most_states:
-                        yield some
-                        states, some = 0, []
-                    states, some = states + more, [*some, place]
-                yield some
 
-    def _automata(self, part: Part) -> list[Automaton]:
-        if not part.demands:
-            return []
-        if self._compiler is None:
-            self._compiler = DemandCompiler(AutomatonCompiler(self.tokenizers.target))
-        return self._compiler.automata(part.demands)
-
-    def _unknown_surfaces(self, part: Part) -> list[str]:
-        """The text of each unknown token."""
-        number = part.ids.count(UNK_ID)
-        if part.surfaces is None:
-            return self.tokenizers.source.unknown_surfaces(part.text)[:number] if number else []
-        return [surface.strip() for token, surface in zip(part.ids, part.surfaces, strict=True) if token == UNK_ID]
-
-    def _text(self, part: Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
-        if options.unk_handling == "replace" and UNK_ID in ids:
-            surfaces = part.surfaces or self.tokenizers.source.surfaces(part.text)[: len(part.ids)]
-            unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
-            return self.tokenizers.target.decode_with_unknowns(ids, unknown)
-        return self.tokenizers.target.decode(ids)
-
-
-def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
-    """Text of the source token with the largest weight among those that have text; EOS, the last, has none."""
-    texts = list(surfaces)
-    for s in reversed(range(len(texts) - 1)):
-        texts[s] = texts[s] or texts[s + 1]  # of the bytes of a character, the last one has its text
-    candidates = [s for s, text in enumerate(texts) if text.strip()]
-    return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
+def _decided(part: Part, found: Translation, options: SearchOptions) -> Translation:
+    """The translation of a part with the hypotheses that are output, and what the best one does not satisfy."""
+    hypotheses = decide(found.hypotheses, options)
+    return replace(found, hypotheses=hypotheses, unsatisfied=unsatisfied(part.demands, hypotheses[0].text))

@@ -12,8 +12,9 @@ from seq2seq.model_directory.directory import METADATA, checksums, read_metadata
 from seq2seq.model_directory.pretrained import short_name
 from seq2seq.storage.files import atomic_write, check_regular_file, sha256
 
-SHORTLIST_FILE, DECODER_FILE = "shortlist.safetensors", "decoder.int8.onnx"
-COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize"}  # commands that make these files
+SHORTLIST_FILE, DECODER_FILE, CALIBRATION_FILE = "shortlist.safetensors", "decoder.int8.onnx", "calibration.json"
+# Commands that make these files.
+COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize", CALIBRATION_FILE: "calibrate"}
 
 
 def how_to_make(folder: Path, file: str) -> str:
@@ -25,7 +26,11 @@ def files_of_search(search: TextSearchOptions) -> list[str]:
     """The derived files that search options use."""
     if not isinstance(search, SearchOptions):
         return []  # options of a language model
-    asked = {SHORTLIST_FILE: search.shortlist is not None, DECODER_FILE: search.int8}
+    asked = {
+        SHORTLIST_FILE: search.shortlist is not None,
+        DECODER_FILE: search.int8,
+        CALIBRATION_FILE: search.confidence,
+    }
     return [file for file, wanted in asked.items() if wanted]
 
 

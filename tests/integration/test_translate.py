@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
+from seq2seq.inference.alignment import words_of
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.summary import TranslationSummary
 from seq2seq.inference.translator import Translator
@@ -85,6 +86,10 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "shortlist": 7,
         "language_model": "lm",
         "language_model_weight": 0.375,
+        "decision": "mbr-bleu",
+        "candidates": 6,
+        "distinct": True,
+        "confidence": True,
     }
     assert values.keys() == SearchOptions.model_fields.keys()
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if not isinstance(value, bool)]
@@ -100,7 +105,8 @@ def test_every_key_is_a_flag(folder, monkeypatch):
 
     monkeypatch.setattr(Translator, "translate", translate)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x\n")))
-    assert run("translate", folder / "model", "--sample", "--int8", "--no-split-sentences", *flags) == 0
+    flags += ["--sample", "--int8", "--distinct", "--confidence", "--no-split-sentences"]
+    assert run("translate", folder / "model", *flags) == 0
     assert seen == [SearchOptions(**values)]
 
 
@@ -173,6 +179,7 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
     for number, (line, source, result) in enumerate(zip(lines, LINES, results, strict=True), start=1):
         found = json.loads(line, parse_constant=pytest.fail)
         translations = found.pop("translations")
+        assert found.pop("source_words", None) == (words_of(source) if model == "model" else None)
         assert found == {
             "line": number,
             "source": source,
@@ -187,6 +194,9 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):
             attention = written.pop("attention", None)
+            written_words = written.pop("words", None), "alignment" in written
+            assert written_words == ((words_of(hypothesis.text), True) if model == "model" else (None, False))
+            written.pop("alignment", None)  # `tests/unit/test_word_alignments.py` looks at it
             assert written == {
                 "text": hypothesis.text,
                 "score": hypothesis.score if hypothesis.tokens else None,
@@ -203,9 +213,11 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
 
 def test_json_has_no_number_that_json_does_not_know():
     weights = np.array([[0.25, np.nan]], np.float32)
-    broken = Translation(["a"], [Hypothesis("x", -np.inf, ["x"], np.array([np.nan], np.float32), weights)])
+    nan = np.array([np.nan], np.float32)
+    broken = Translation(["a"], [Hypothesis("x", -np.inf, ["x"], nan, weights, token_confidence=nan)])
     (values,) = json.loads(json.dumps(broken.as_dict(), allow_nan=False))["translations"]
     assert (values["score"], values["token_log_probs"], values["attention"]) == (None, [None], [[0.25, None]])
+    assert (values["confidence"], values["token_confidence"], values["word_confidence"]) == (None, [None], [None])
 
 
 def test_coverage_is_what_attention_adds_up_to(folder, translator):

@@ -88,7 +88,7 @@ CORPUS_KEYS = (
         (
             "search.top_kk",
             "top_k",
-            "batch_tokens, beam_size, coverage_penalty, int8, language_model, language_model_weight, length_penalty",
+            "batch_tokens, beam_size, candidates, confidence, coverage_penalty, decision, distinct, int8, ",
         ),
     ],
 )

@@ -18,6 +18,7 @@ from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
 from seq2seq.evaluation.comparison import compare_systems
 from seq2seq.evaluation.metrics import EvaluationReport, score_texts
+from seq2seq.inference.output import _rows
 from seq2seq.inference.pair_score import PairScore
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.inference.text_generator import PerplexityReport
@@ -183,8 +184,9 @@ def test_the_defaults_of_search_are_those_of_a_recipe():
 
 def test_the_fields_of_json_are_documented():
     page = "docs/files-and-formats.md"
-    hypothesis = Hypothesis("a", 0.0, ["a", "</s>"], np.zeros(2, np.float32), np.ones((2, 1), np.float32))
-    line = {"line": 1, "source": "a", **Translation(["</s>"], [hypothesis]).as_dict()}
+    values = ["a", "</s>"], np.zeros(2, np.float32), np.ones((2, 1), np.float32)
+    hypothesis = Hypothesis("a", 0.0, *values, expected_utility=1.0, token_confidence=np.ones(2, np.float32))
+    line = json.loads(next(_rows("jsonl", 1, "a", Translation(["</s>"], [hypothesis]), attention=True)))
     assert documented_fields(page, "## Translations", "field of a line") == list(line)
     assert documented_fields(page, "## Translations", "field of a translation") == list(line["translations"][0])
     pair = {"line": 1, "source": "a", "target": "a", **PairScore(0.0, ["</s>"], np.zeros(1, np.float32)).as_dict()}

@@ -15,7 +15,7 @@ SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
 WITHOUT = {
     "translate": set(),
     "evaluate": set(),
-    "challenge": SAMPLING | {"ensemble_weights", "ensemble_average"},
+    "challenge": SAMPLING | {"ensemble_weights", "ensemble_average", "distinct", "confidence"},
     "score": SearchOptions.model_fields.keys() - KEYS,
     "generate": {"sample"} | SearchOptions.model_fields.keys() - GenerationOptions.model_fields.keys(),
 }

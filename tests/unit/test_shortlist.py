@@ -10,8 +10,8 @@ from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Filte
 from seq2seq.corpora import SentencePair
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.inference.ibm1 import ITERATIONS
 from seq2seq.inference.shortlist import (
-    ITERATIONS,
     MAX_CANDIDATES,
     SHORTLIST_FILE,
     Shortlist,

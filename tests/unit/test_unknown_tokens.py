@@ -9,7 +9,8 @@ import pytest
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError
-from seq2seq.inference.translator import Translator, _most_attended
+from seq2seq.inference.translator import Translator
+from seq2seq.inference.unknown_tokens import most_attended
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
@@ -90,12 +91,12 @@ def test_without_unknown_tokens_decoding_is_decoding(tokenizer):
 
 def test_the_most_attended_text():
     weights = np.array([0.1, 0.3, 0.2, 0.4])  # the last is of EOS
-    assert _most_attended([" the", " dog", "s"], weights) == " dog"
-    assert _most_attended([" the", " ", "☃"], weights) == "☃", "a lone space has no text"
-    assert _most_attended([" ", "", "", "☃", "."], np.array([0.1, 0.3, 0.1, 0.05, 0.2, 0.25])) == "☃", (
+    assert most_attended([" the", " dog", "s"], weights) == " dog"
+    assert most_attended([" the", " ", "☃"], weights) == "☃", "a lone space has no text"
+    assert most_attended([" ", "", "", "☃", "."], np.array([0.1, 0.3, 0.1, 0.05, 0.2, 0.25])) == "☃", (
         "bytes of a snowman"
     )
-    assert _most_attended([" "], np.array([0.5, 0.5])) == " ⁇ "
+    assert most_attended([" "], np.array([0.5, 0.5])) == " ⁇ "
 
 
 @pytest.mark.parametrize("values", [{"beam_size": 1}, {"n_best": 2}, {"sample": True, "n_best": 3}])
