@@ -213,7 +213,8 @@ def translate(
 
     translator = Translator.load(models, precision, on_warning=warn)
     translator.check(options)
-    common = Request("", prefix, include or (), exclude or ())
+    asks = prefix or include or exclude
+    common = Request("", prefix, include or (), exclude or ()) if asks else None
     if output_format == "aligned" and not translator.model.uses_attention:
         raise ConfigError(
             f"--format aligned: {model} was made with 'decoder.attention: none' and cannot align. Translate with "
@@ -253,7 +254,7 @@ def _translate_lines(
     summary: TranslationSummary,
     quiet: bool,
     input_format: InputFormat,
-    common: "Request",
+    common: "Request | None",
 ) -> None:
     """Translate lines as they arrive."""
     from seq2seq.inference.translator import CHUNK_SENTENCES

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-
 from seq2seq.errors import ArgumentError
 from seq2seq.text.cleaning import plain_form
 from seq2seq.text.words import pieces_of_words, word_spans
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from seq2seq.inference.results import Hypothesis, Translation
 
 Link = tuple[int, int]
@@ -74,7 +74,7 @@ def _grow_diagonally(links: set[Link], either: set[Link]) -> set[Link]:
     return links
 
 
-def links_from_attention(weights: np.ndarray) -> Directions:
+def links_from_attention(weights: "np.ndarray") -> Directions:
     """Links in two directions from attention between words.
 
     Args:
@@ -92,13 +92,13 @@ def links_from_attention(weights: np.ndarray) -> Directions:
 
 
 def attention_between_words(
-    weights: np.ndarray,
+    weights: "np.ndarray",
     source_pieces: Sequence[str],
     source: str,
     target_pieces: Sequence[str],
     target: str,
     tokenized: bool = False,
-) -> np.ndarray:
+) -> "np.ndarray":
     """Attention between words: source words get the sum of their pieces' weights, target words the mean.
 
     Args:
@@ -112,6 +112,8 @@ def attention_between_words(
     Returns:
         (Wt, Ws) float64.
     """
+    import numpy as np
+
     columns = pieces_of_words(source_pieces, source, word_spans(source, tokenized)).astype(np.float64)
     rows = pieces_of_words(target_pieces, target, word_spans(target, tokenized)).astype(np.float64)
     return (

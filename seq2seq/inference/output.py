@@ -62,10 +62,13 @@ def translate_to_rows(
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     attention = output_format in ("jsonl", "aligned") and translator.model.uses_attention
-    requests = (
-        (Request.from_json(line, f"{name}:{number}") if input_format == "jsonl" else Request(line)).with_common(common)
-        for number, line in enumerate(lines, start=first)
-    )
+
+    def read_request(line: str, number: int) -> "str | Request":
+        if input_format == "jsonl":
+            return Request.from_json(line, f"{name}:{number}").with_common(common)
+        return Request(line).with_common(common) if common else line
+
+    requests = (read_request(line, number) for number, line in enumerate(lines, start=first))
     read, kept = tee(requests)  # holds lines that are read and not yet translated: one chunk
     translations = translator.translate_stream(
         read, options, chunk=chunk or CHUNK_SENTENCES, attention=attention, on_progress=on_progress
@@ -80,7 +83,9 @@ def translate_to_rows(
         if translation.unsatisfied:
             on_warning(f"{name}:{number}: the translation does not satisfy {'; '.join(translation.unsatisfied)}.")
         on_translated(number, translation)
-        yield list(_rows(output_format, number, request.text, translation, attention))
+        yield list(
+            _rows(output_format, number, request if isinstance(request, str) else request.text, translation, attention)
+        )
 
 
 def count_translated(rows: Iterable[bytes], output_format: OutputFormat) -> int:

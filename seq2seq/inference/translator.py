@@ -352,10 +352,8 @@ class Translator:
         result = self.searcher.search(steps, batch, limits, options, keep_weights)
         translations = []
         for row, part in enumerate(parts):
-            tokens, decode = (
-                source.pieces([*part.ids, EOS_ID]),
-                partial(target_text, self.tokenizers, part, replaces=options.unk_handling == "replace"),
-            )
+            tokens, replaces = source.pieces([*part.ids, EOS_ID]), options.unk_handling == "replace"
+            decode = partial(target_text, self.tokenizers, part, replaces=replaces)
             hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
             unknown = unknown_surfaces(source, part)
             characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))

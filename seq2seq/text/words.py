@@ -9,10 +9,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from seq2seq.text.scripts import UNSPACED
+
+if TYPE_CHECKING:  # the command line reads this before it needs NumPy
+    import numpy as np
 
 SLACK = 3  # characters between two pieces that normalisation may have dropped, besides a space
 UNKNOWN_SLACK = 40  # characters that a piece without text of its own may stand for
@@ -93,8 +95,10 @@ def locate_pieces(pieces: Sequence[str], text: str) -> list[Span]:
     return spans[:-1]
 
 
-def pieces_of_words(pieces: Sequence[str], text: str, words: Sequence[Span]) -> np.ndarray:
+def pieces_of_words(pieces: Sequence[str], text: str, words: Sequence[Span]) -> "np.ndarray":
     """Which pieces spell which words: (P, W) bool; a piece that spans several words belongs to each."""
+    import numpy as np
+
     starts, ends = np.array(locate_pieces(pieces, text), np.int64).reshape(-1, 2).T
     word_starts, word_ends = np.array(words, np.int64).reshape(-1, 2).T
     return (starts[:, None] < word_ends) & (ends[:, None] > word_starts)
