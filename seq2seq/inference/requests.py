@@ -1,10 +1,9 @@
-"""What is asked of the translation of a line, besides its text, and whether it was done."""
+"""What is asked of the translation of a line, besides its text."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,10 +13,11 @@ from seq2seq.data.padding import batches_by_length
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, CorpusError, suggest_similar
 from seq2seq.inference.automata import Automaton, AutomatonCompiler
+from seq2seq.inference.demands import Demand
 from seq2seq.inference.segments import Part
 from seq2seq.search import Automata
 from seq2seq.text.cleaning import plain_form
-from seq2seq.text.phrases import find_phrase, split_variants
+from seq2seq.text.phrases import split_variants
 
 MAX_TABLE_ENTRIES = 50_000_000  # states times vocabulary of the automata of a batch
 
@@ -100,28 +100,6 @@ class Request:
             raise CorpusError(f"{place}: {error}") from None
 
 
-class Demand(NamedTuple):
-    """Something that a translation must satisfy.
-
-    Attributes:
-        kind: `prefix`, `include` or `exclude`.
-        variants: The prefix, or the variants of a phrase.
-    """
-
-    kind: str
-    variants: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {'|'.join(self.variants)}"
-
-    def is_met(self, translation: str) -> bool:
-        """Whether a translation satisfies it."""
-        translation = plain_form(translation)
-        if self.kind == "prefix":
-            return f"{translation} ".startswith(self.variants)
-        return (find_phrase(translation, self.variants) is not None) == (self.kind == "include")
-
-
 def demands_of(request: Request, source: str = "", glossary: Glossary | None = None) -> list[Demand]:
     """What is asked of the translation of a part of a line.
 
@@ -137,11 +115,6 @@ def demands_of(request: Request, source: str = "", glossary: Glossary | None = N
     if prefix := plain_form(request.prefix):
         demands.insert(0, Demand("prefix", (prefix + " " * request.prefix[-1:].isspace(),)))
     return list(dict.fromkeys(demands))
-
-
-def unsatisfied(demands: Sequence[Demand], translation: str) -> tuple[str, ...]:
-    """The demands that a translation does not satisfy, in words."""
-    return tuple(str(demand) for demand in demands if not demand.is_met(translation))
 
 
 class DemandCompiler:

@@ -12,7 +12,7 @@ from seq2seq.text.sentences import split_sentences
 if TYPE_CHECKING:
     from seq2seq.config import SearchOptions
     from seq2seq.data.tokenizer import Tokenizer
-    from seq2seq.inference.requests import Demand
+    from seq2seq.inference.demands import Demand
 
 UNKNOWN_MAX_TOKENS = 200  # for a model whose training lines are unknown
 

@@ -22,9 +22,10 @@ from seq2seq.inference.calibration import TokenProbabilities, load_calibration
 from seq2seq.inference.confidence import Calibration
 from seq2seq.inference.copies import reduce_with_models
 from seq2seq.inference.decision import decide
+from seq2seq.inference.demands import unsatisfied
 from seq2seq.inference.members import Paths, load_members
 from seq2seq.inference.repetition import repeats
-from seq2seq.inference.requests import DemandCompiler, Request, demands_of, stack, unsatisfied
+from seq2seq.inference.requests import DemandCompiler, Request, demands_of, stack
 from seq2seq.inference.reranker import Reranker, Rerankers
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.scorer import Scorer

@@ -6,7 +6,8 @@ import pytest
 
 from seq2seq import SearchOptions, Translator
 from seq2seq.errors import ArgumentError, CorpusError
-from seq2seq.inference.requests import Demand, Request, demands_of
+from seq2seq.inference.demands import Demand
+from seq2seq.inference.requests import Request, demands_of
 from tests.command import run
 
 SENTENCE = "The teacher buys a book."
