@@ -159,7 +159,7 @@ def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str
     both = theirs[0].merge(theirs[1], "outer", on=keys, suffixes=("_first", "_second"))
     if both.isna().to_numpy().any():
         raise EvaluationError(
-            "the two systems' matches are of different references. Compare translations of the same text."
+            "the two systems were matched with different references. Compare translations of the same text."
         )
     ours, other = both["matched_first"], both["matched_second"]
     both = both.assign(first=ours, second=other, first_only=ours > other, second_only=other > ours)

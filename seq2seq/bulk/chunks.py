@@ -47,11 +47,9 @@ class Job:
         Keys:
             - `input`: `sha256` of the input file and its number of `lines`.
             - `model`: checksums of recipe, tokenizers and weights, and of other files that `options` require.
-            - `model 2` and so on: the same of the other models of an ensemble.
-            - `options`: search options; in float32 without `batch_tokens`, which then does not affect the output.
-            - `format`: output format.
-            - `input_format`: input format.
-            - `precision`: precision of computation.
+            - `model 2` and so on: the same, of the other models of an ensemble. - `options`: search options; in float32
+            without `batch_tokens`, which then does not affect the output. - `format`: output format. - `input_format`:
+            input format. - `precision`: precision of computation.
 
         Raises:
             CorpusError: The input cannot be read.

@@ -41,7 +41,11 @@ def align(
     ] = None,
     reverse: Annotated[
         Path | None,
-        typer.Option(parser=find_model, metavar="MODEL2", help="A model of the reverse direction, for its links."),
+        typer.Option(
+            parser=find_model,
+            metavar="MODEL2",
+            help="A model of the reverse direction, for the links of the backward direction.",
+        ),
     ] = None,
     method: Annotated[
         Symmetrization,
@@ -67,10 +71,10 @@ def align(
 ) -> None:
     """Align the words of sentence pairs, by the attention of a model or by IBM model 1.
 
-    The output has a line per pair, such as 0-0 1-2: numbers of words from 0, the source word first.
+    The output has a line per pair, such as 0-0 1-2: word numbers from 0, the source word first.
 
     With a MODEL, links follow its attention while it reads the target. With --ibm1, they follow the probabilities of
-    IBM model 1, which is learnt from the text itself and needs at least some thousand pairs, here or in --more-source
+    IBM model 1, which is learnt from the text itself and needs at least a few thousand pairs, here or in --more-source
     and --more-target.
     """
     if source is None or target is None:

@@ -34,7 +34,7 @@ class NamedPath(NamedTuple):
 
 
 def named_path(text: str) -> NamedPath:
-    """Convert `NAME=FILE` or `FILE`; a file whose own name has a `=` comes first."""
+    """Convert `NAME=FILE` or `FILE`; a file whose name contains `=` takes precedence."""
     name, sign, file = text.partition("=")
     if not sign or Path(text).exists():
         return NamedPath("", input_place(text))
@@ -56,19 +56,25 @@ def compare(
     ],
     source: Annotated[
         Path | None,
-        typer.Option(parser=input_place, metavar="FILE", help="Source text, for scores by source length and copies."),
+        typer.Option(
+            parser=input_place,
+            metavar="FILE",
+            help="Source text, for scores by source length and counts of copied words.",
+        ),
     ] = None,
     train: Annotated[
         Path | None,
         typer.Option(
             parser=input_place,
             metavar="FILE",
-            help="Training text in the target language, for recall by frequency in it and scores by unknown words.",
+            help="Training text in the target language, for recall by word frequency and scores by unknown words.",
         ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", parser=output_place, metavar="FILE", help="File for a page with plots and examples."),
+        typer.Option(
+            "--html", parser=output_place, metavar="FILE", help="File for an HTML page with plots and examples."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     target_language: Annotated[
@@ -86,10 +92,11 @@ def compare(
     ] = BOOTSTRAP_SAMPLES,
     paired_ar_n: Annotated[
         int,
-        typer.Option(metavar="N", help="Number of trials of approximate randomization; 0: without this test.", min=0),
+        typer.Option(metavar="N", help="Number of trials of approximate randomization; 0 omits this test.", min=0),
     ] = RANDOMIZATION_TRIALS,
     examples: Annotated[
-        int, typer.Option(metavar="N", help="Maximum number of largest wins, and of losses, per system.", min=0)
+        int,
+        typer.Option(metavar="N", help="Maximum number of wins, and of losses, per system, the largest ones.", min=0),
     ] = 10,
 ) -> None:
     """Compare several systems on one test set: scores, sacreBLEU's paired significance tests, and where they differ.

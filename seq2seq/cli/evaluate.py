@@ -91,8 +91,8 @@ def evaluate(
     """Score translations with sacreBLEU: BLEU, chrF2 and TER, with signatures and 95% bootstrap confidence intervals.
 
     Give a MODEL with PAIRS or with --source and --reference, or --hypotheses with --reference. BLEU counts words, which
-    some languages (Chinese, Japanese, Thai and others) do not separate by spaces: --target-language selects a tokenizer
-    by the language, --bleu-tokenizer by its name.
+    some languages (Chinese, Japanese, Thai and others) do not separate with spaces: --target-language selects a
+    tokenizer by the language, --bleu-tokenizer by its name.
 
     With a MODEL, the speed is measured as well, from raw text to raw text. It includes a few seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.

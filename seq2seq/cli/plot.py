@@ -38,7 +38,7 @@ def check_plot(path: Path, option: str) -> None:
     """Check, before anything slow, that a figure can be drawn into a file.
 
     Raises:
-        BadParameter: The name has another ending than `PLOT_FORMATS`.
+        BadParameter: The name does not end in one of `PLOT_FORMATS`.
         CorpusError: The file cannot be written.
         MissingExtraError: The extra `analysis` is not installed.
     """

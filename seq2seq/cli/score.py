@@ -40,7 +40,7 @@ def score(
         typer.Argument(
             parser=find_model,
             metavar="MODEL",
-            help="A model directory, or the name of a pretrained model; several are an ensemble.",
+            help="A model directory, or the name of a pretrained model; several form an ensemble.",
         ),
     ],
     source: SourceFile = None,
@@ -130,9 +130,9 @@ def score(
     if n_best_list is None and (wrong := [name for name, value in given.items() if value is not None]):
         raise typer.BadParameter(f"{', '.join(wrong)}: for an n-best list, but there is no --n-best FILE")
     if n_best_list is not None and output_format != "text":
-        raise typer.BadParameter(f"--format {output_format}: is for pairs, but there is --n-best")
+        raise typer.BadParameter(f"--format {output_format}: is for pairs, not for --n-best")
     if feature is not None and (not feature or "=" in feature or "|||" in feature or len(feature.split()) != 1):
-        raise typer.BadParameter(f"--feature {feature!r}: expected a name without spaces, = and |||")
+        raise typer.BadParameter(f"--feature {feature!r}: expected a name without spaces, = or |||")
     inputs = pairs.files if n_best_list is None else [*pairs.files, n_best_list]
     output = output_file or STDOUT
     check_inputs(inputs)
@@ -192,7 +192,7 @@ def normalized_options(base: SearchOptions, given: dict[str, Any], normalize: No
     if normalize != "search":
         if wrong := [key for key in ("length_penalty", "coverage_penalty", "repetition_penalty") if key in given]:
             raise ConfigError(
-                f"{flag(wrong[0])} {given[wrong[0]]}: is for --normalize search, but found --normalize {normalize}."
+                f"{flag(wrong[0])} {given[wrong[0]]}: needs --normalize search, found --normalize {normalize}."
             )
         given = given | plain[normalize] | {"coverage_penalty": 0.0, "repetition_penalty": 1.0}
     return section_from_flags(SearchOptions, base.model_dump() | given)

@@ -177,7 +177,7 @@ def translate(
 
     Several models with the same tokenizers are an ensemble: their predictions are averaged at each step.
 
-    An option of search that is not given has the value in the recipe of the (first) model. "Recipe default" is the
+    A search option that is not given has the value from the recipe of the (first) model. "Recipe default" is the
     value that a recipe has unless it sets the key, except for --n-best, which is always 1 unless given.
     """
     start = time.perf_counter()
@@ -205,7 +205,7 @@ def translate(
     from seq2seq.model_directory.directory import read_metadata
 
     _, options = load_recipe_and_options(model, TranslationConfig, search, others)
-    # An ensemble gives human translations another probability than its models, and it was not validated.
+    # An ensemble was not validated, and gives human translations other probabilities than its models.
     scores = {} if others else read_metadata(model)["scores"]
     import_tensorflow()
     from seq2seq.inference.requests import Request

@@ -27,8 +27,8 @@ class Term(NamedTuple):
 class Glossary:
     """Terms that are looked up in source text.
 
-    A source term without capitals is found in any case; one with capitals, only as it is. It is found as whole words,
-    and of overlapping terms the first and longest.
+    A source term in lower case matches upper case, too; one with capitals, only as it is written. It is found as whole
+    words, and of overlapping terms the first and longest.
 
     Args:
         terms: The terms. No source variant may occur twice.

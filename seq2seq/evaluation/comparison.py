@@ -22,7 +22,7 @@ from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
 
 EXAMPLES = 10
-BROKEN_DOWN = 2  # metrics by which groups of sentences are scored: the intervals of more of them take time
+BROKEN_DOWN = 2  # metrics by which groups of sentences are scored: intervals of more metrics take time
 MAX_UNKNOWN = 0.5  # share of the references' words that a training text in the same language does not lack
 
 
@@ -68,7 +68,7 @@ def compare_systems(
 
     Args:
         systems: Translations of all sentences by each system, by its name; the first is the baseline.
-        references: One human translation each; or several lists of them.
+        references: One human translation per sentence; or several lists of these.
         sources: The source of each sentence, for the breakdown by source length and for words that are copied from it.
         training_lines: Training text in the language of the references, for the breakdowns by frequency in it and by
             unknown words; without it, frequencies are those in the references.

@@ -109,8 +109,8 @@ class ComparisonReport:
             "empty": "empty translations",
             "short": "translations under half the reference's length",
             "repeating": "translations that repeat themselves",
-            "looped_words": "words repeated at once, beyond references",
-            "repeated_word_pairs": "word pairs repeated, beyond references",
+            "looped_words": "words repeated immediately, in excess of the references",
+            "repeated_word_pairs": "word pairs repeated, in excess of the references",
             "copied_words": "words copied from the source",
         }
         rows = []
@@ -182,7 +182,7 @@ class ComparisonReport:
 
 
 def p_text(value: float | None) -> str:
-    """A p-value with four digits after the point; "" for none."""
+    """A p-value with four decimals; "" for none."""
     return "" if value is None else f"{value:.4f}"
 
 

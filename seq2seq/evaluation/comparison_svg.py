@@ -1,4 +1,4 @@
-"""Plots of a comparison as SVG inside a page: points with 95% intervals, told apart by colour and by shape."""
+"""Plots of a comparison as SVG inside a page: points with 95% intervals, distinguished by colour and by shape."""
 
 from collections.abc import Sequence
 from html import escape

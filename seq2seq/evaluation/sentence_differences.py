@@ -20,7 +20,7 @@ class SentenceDifference:
         baseline: The baseline's translation.
         system: The system's translation.
         baseline_chrf: Sentence-level chrF2 of the baseline's translation, 0 to 100.
-        system_chrf: The same of the system's.
+        system_chrf: The same, of the system's.
     """
 
     line: int
@@ -49,7 +49,7 @@ class Problems:
             (`inference.repetition`).
         looped_words: Number of words in blocks that equal the block immediately before, beyond those of the references.
         repeated_word_pairs: Number of word pairs that repeat an earlier one, beyond those of the references.
-        copied_words: Number of words that are the source's and not the references'; None if there is no source.
+        copied_words: Number of words copied from the source that no reference has; None if there is no source.
     """
 
     length_ratio: float

@@ -1,4 +1,4 @@
-"""Signs of bad translations in single sentences: words repeated at once, repeated n-grams, and words of the source."""
+"""Signs of bad translations in single sentences: immediate repetition, repeated n-grams, and words of the source."""
 
 from collections import Counter
 from collections.abc import Sequence

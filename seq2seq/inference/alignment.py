@@ -33,7 +33,7 @@ def symmetrize(forward: Iterable[Link], backward: Iterable[Link], method: Symmet
         backward: Links with at most one for each source word.
         method: `forward` or `backward`: only these; `intersection` or `union` of both; `grow-diag`: the intersection,
             and links of the union next to one that is already there, also diagonally, if they add a word;
-            `grow-diag-final-and`: then also links of either direction between words that both have none.
+            `grow-diag-final-and`: then also links of either direction between words that both have none yet.
 
     Source:
         Och and Ney (2003), section 4, for the idea; Koehn, Och and Marcu (2003), section 4.1, and Koehn et al. (2005)
@@ -60,7 +60,7 @@ def _grow_diagonally(links: set[Link], either: set[Link]) -> set[Link]:
     sources, targets = ({link[side] for link in links} for side in (0, 1))
     while len(links) > before:
         before = len(links)
-        queue = sorted(links)  # visited in this order, and links that are added further on as well
+        queue = sorted(links)  # visited in this order; added links are visited later, too
         while queue:
             here = heappop(queue)
             for down, right in NEIGHBOURS:

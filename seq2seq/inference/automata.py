@@ -5,8 +5,8 @@ looks up (`search.Automata`). There are three kinds:
 
 - A *prefix* must be followed character by character. Its last word may be incomplete.
 - A *required* phrase must occur: one of its variants, as whole words.
-- A *forbidden* phrase must not occur as whole words. No token may end where it ends, either, since what could follow
-  are only other endings of its last word, real ones and invented ones.
+- A *forbidden* phrase must not occur as whole words. No token may end where it ends, either: a search could evade it by
+  giving its last word another ending, real or invented.
 
 A variant that begins with a lower-case letter may also begin with a capital, as at the beginning of a sentence.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from seq2seq.text.scripts import is_word_character
 
-DONE = 0  # the state in which nothing is asked any more
+DONE = 0  # the state in which nothing is required any more
 START = 1
 FIRST_BYTE = 0x110000  # byte B of byte fallback is written as the code point FIRST_BYTE + B, which no character has
 MAX_COMPILED = 1000  # automata kept, the most recently used ones
@@ -35,7 +35,7 @@ _WORD, _OTHER = 0, 1
 
 
 class Automaton(NamedTuple):
-    """The states of one automaton over a vocabulary of V tokens; state 0 asks nothing, and it starts in state 1.
+    """The states of one automaton over a vocabulary of V tokens; state 0 requires nothing, and the start is state 1.
 
     Attributes:
         next_states: (S, V) int32, the state after a token.
@@ -51,7 +51,7 @@ class Automaton(NamedTuple):
 
 
 class PieceCharacters:
-    """The characters of each token of a vocabulary, in a form in which automata read them fast.
+    """The characters of each token of a vocabulary, in a form that automata read fast.
 
     Attributes:
         codes: (V, L) int32, code points, with -1 after a token's last; special tokens have none.
@@ -76,7 +76,7 @@ class PieceCharacters:
         self._scores = np.array(tokenizer.frequency_scores())
 
     def likeliest(self, tokens: np.ndarray) -> int:
-        """Of tokens (V,) bool, the most frequent one in the tokenizer's training text."""
+        """The most frequent of the tokens (V,) bool in the tokenizer's training text."""
         return int(np.argmax(np.where(tokens, self._scores, -np.inf)))
 
 
@@ -118,7 +118,7 @@ class AutomatonCompiler:
         codes += [ord(" ")] * (text[-1:].isspace() and codes[-1] != ord(" "))
         size, longest = self.pieces.codes.shape
         length = len(codes)
-        there = np.array([*codes, *[-1] * longest], np.int32)  # behind the prefix, anything fits
+        there = np.array([*codes, *[-1] * longest], np.int32)  # after the prefix, anything is allowed
         next_states = np.zeros((length + 1, size), np.int32)
         blocked = np.zeros((length + 1, size), bool)
         lengths = (self.pieces.codes >= 0).sum(axis=1)
@@ -216,9 +216,10 @@ class AutomatonCompiler:
         starts: Sequence[int],
         spellings: Sequence[Sequence[int]],
     ) -> Automaton:
-        """An automaton that blocks EOS until it is done, with the way there.
+        """An automaton that blocks EOS until it is done, and names the tokens that lead there.
 
-        The way is the tokenizer's spelling for hypotheses that have begun none or are on it, else the shortest one.
+        These follow the tokenizer's spelling for hypotheses that have begun no phrase or are within that spelling, and
+        the shortest one for others.
         """
         usable = ~blocked
         usable[:, [PAD_ID, UNK_ID, BOS_ID, EOS_ID]] = False

@@ -1,4 +1,4 @@
-"""Temperature scaling: fitting a temperature, storing it with a model, and the probabilities of tokens at it."""
+"""Temperature scaling: fitting a temperature, storing it with a model, and token probabilities at this temperature."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from seq2seq.storage.files import atomic_write
 
 BATCH_TOKENS = 4000  # padded tokens of both sides that are read at once
 MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabulary
-MAX_TOKENS = 50_000  # target tokens that are enough for one number; further pairs are not read
+MAX_TOKENS = 50_000  # enough target tokens to fit one number; further pairs are not read
 LIMITS = 0.05, 20.0  # of the temperature
 TOLERANCE = 1e-4  # relative, of the temperature
 
@@ -79,7 +79,7 @@ class TokenProbabilities:
 
         Args:
             sources: Source token ids without EOS.
-            targets: Target token ids, as many; one without tokens has no probabilities.
+            targets: Target token ids, one list per source; one without tokens has no probabilities.
             temperature: Divisor of the logits.
         """
         found = [np.zeros(0, np.float32)] * len(targets)
@@ -118,7 +118,7 @@ class TokenProbabilities:
 
         Args:
             sources: Source token ids without EOS.
-            targets: Target token ids without EOS, as many.
+            targets: Target token ids without EOS, one list per source.
 
         Raises:
             EvaluationError: There are no pairs with tokens on both sides.

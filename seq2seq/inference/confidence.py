@@ -15,7 +15,7 @@ NUM_BINS = 15
 
 @dataclass(frozen=True)
 class CalibrationScores:
-    """How well the probabilities of next tokens fit, with teacher forcing.
+    """How well the probabilities of next tokens are calibrated, with teacher forcing.
 
     Attributes:
         tokens: Number of target tokens, EOS included.
@@ -55,7 +55,7 @@ class Calibration:
         """Read what `as_dict` returns.
 
         Raises:
-            KeyError, TypeError, ValueError: The values are others.
+            KeyError, TypeError, ValueError: A value is missing or wrong.
         """
         temperature = float(values["temperature"])
         if not 0 < temperature < math.inf:
@@ -69,7 +69,8 @@ def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray, bin
     Args:
         confidences: (N,) probabilities of the predictions, N at least 1.
         correct: (N,) bool, whether they are right.
-        bins: Number of bins of equal mass: sorted by confidence, each has the same number of tokens, give or take one.
+        bins: Number of bins of equal mass: tokens are sorted by confidence, and each bin gets the same number, give or
+            take one.
 
     Source:
         Naeini et al. (2015); Nguyen and O'Connor (2015) for bins of equal mass.

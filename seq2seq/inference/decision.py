@@ -1,7 +1,7 @@
 """Decision among the hypotheses of a search: minimum Bayes risk, distinct texts.
 
-`decide` is the last step of a search: from all hypotheses of one unit of translation to those that are output, best
-first. What only changes scores, such as another model's opinion, comes before it.
+`decide` is the last step of a search: it reduces all hypotheses of one unit of translation to those that are output,
+best first. Steps that only change scores, such as reranking, come before it.
 """
 
 import re
@@ -26,7 +26,7 @@ def decide(hypotheses: Sequence[Hypothesis], options: "SearchOptions") -> list[H
 
     Args:
         hypotheses: All hypotheses that the search returned for one sentence, in the order of their scores.
-        options: Search options, of which `decision`, `distinct`, `n_best` and `sample` count.
+        options: Search options, of which `decision`, `distinct`, `n_best` and `sample` are used.
     """
     kept = list(hypotheses)
     if options.decision != "score":
@@ -42,7 +42,7 @@ def decide(hypotheses: Sequence[Hypothesis], options: "SearchOptions") -> list[H
 def minimum_bayes_risk(
     hypotheses: Sequence[Hypothesis], utility: Callable[[Sequence[str]], np.ndarray], *, by_count: bool
 ) -> list[Hypothesis]:
-    """Order hypotheses by their expected utility, which each one gets as `expected_utility`; ties stay in order.
+    """Order hypotheses by their expected utility, which is stored as `expected_utility`; ties stay in order.
 
     The expectation is over the same hypotheses, themselves included: u(h) = sum over h' of p(h') utility(h, h').
 
@@ -70,7 +70,7 @@ def minimum_bayes_risk(
 
 
 def chrf_utilities(texts: Sequence[str]) -> np.ndarray:
-    """Sentence chrF2 of each text against each, 0 to 100, (N, N) float64.
+    """Sentence chrF2 of every text against every text, 0 to 100, (N, N) float64.
 
     It is `CHRF().sentence_score` of sacreBLEU, for all pairs at once: n-grams of 1 to 6 characters without white space,
     precision and recall averaged over the lengths of which both texts have n-grams, and recall weighted by 4.
@@ -93,7 +93,7 @@ def chrf_utilities(texts: Sequence[str]) -> np.ndarray:
 
 
 def bleu_utilities(texts: Sequence[str]) -> np.ndarray:
-    """Sentence BLEU of each text against each, 0 to 100, (N, N) float64.
+    """Sentence BLEU of every text against every text, 0 to 100, (N, N) float64.
 
     It is `BLEU(effective_order=True).sentence_score` of sacreBLEU, for all pairs at once: words of tokenizer 13a,
     n-grams of 1 to 4 words as far as the hypothesis has any, exponential smoothing, brevity penalty. The characters of
@@ -123,10 +123,10 @@ UTILITIES = {"mbr-chrf": chrf_utilities, "mbr-bleu": bleu_utilities}
 
 
 def _ngram_matches(sequences: Sequence[Sequence[str]], max_order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Number of n-grams of N sequences, and of those that each two have in common.
+    """Number of n-grams of N sequences, and of those that every two have in common.
 
-    An n-gram that occurs k times in one sequence and m times in another one is min(k, m) matches. This is the number of
-    ranks r at which both have an r-th occurrence, so that matches are a product of indicator matrices.
+    An n-gram that occurs k times in one sequence and m times in another one counts as min(k, m) matches. This is the
+    number of ranks r at which both have an r-th occurrence, so that matches are a product of indicator matrices.
 
     Returns:
         (max_order, N) and (max_order, N, N) int64.

@@ -49,7 +49,7 @@ def parse_entry(line: str, place: str) -> Entry:
     """Read a line.
 
     Raises:
-        CorpusError: It has another form; the message names the place, as `FILE:LINE`.
+        CorpusError: The line has a different form; the message names the place, as `FILE:LINE`.
     """
     number, *fields = _BAR.split(line.strip())
     start = 2 if len(fields) > 3 and _ALIGNMENT.fullmatch(fields[1]) else 1
@@ -112,7 +112,7 @@ def rescore(
         name: Name of the sources, for errors.
 
     Raises:
-        CorpusError: A number is not that of a source line, or a hypothesis has a feature of this name.
+        CorpusError: A number is not that of a source line, or a hypothesis already has a feature of this name.
     """
     texts = iter(sources)
     waiting: list[tuple[str, list[Entry]]] = []
@@ -131,7 +131,7 @@ def rescore(
             )
         for entry, place in own:
             if f"{feature}=" in entry.features.split():
-                raise CorpusError(f"{place}: has a feature {feature!r} already. Choose another --feature.")
+                raise CorpusError(f"{place}: already has a feature {feature!r}. Choose another --feature.")
         waiting[-1][1].extend(entry for entry, _ in own)
         held += len(own)
         if held >= CHUNK_ENTRIES:

@@ -1,4 +1,4 @@
-"""What is asked of the translation of a line, besides its text."""
+"""Lines to translate, and the constraints on their translations."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -72,11 +72,11 @@ class Request:
         """Read a request from a JSON object with the keys `text`, `prefix`, `include` and `exclude`.
 
         Args:
-            line: The object, or a blank line, which is a blank text.
+            line: The object, or a blank line, which stands for a blank text.
             place: File and line number, for errors.
 
         Raises:
-            CorpusError: It is anything else.
+            CorpusError: The line is neither.
         """
         if not line.strip():
             return cls("")
@@ -101,12 +101,12 @@ class Request:
 
 
 def demands_of(request: Request, source: str = "", glossary: Glossary | None = None) -> list[Demand]:
-    """What is asked of the translation of a part of a line.
+    """The demands on the translation of a part of a line.
 
     Args:
         request: The request for the whole line.
         source: Text of the part, in which the terms of the glossary are looked up.
-        glossary: A glossary; None: none.
+        glossary: A glossary, or None.
     """
     terms: list[Term] = glossary.find(source) if glossary else []
     demands = [Demand("include", variants) for variants in map(split_variants, request.include)]
@@ -118,7 +118,7 @@ def demands_of(request: Request, source: str = "", glossary: Glossary | None = N
 
 
 class DemandCompiler:
-    """Compiles what is asked of units of translation into automata, which `search.with_automata` follows."""
+    """Compiles the demands on units of translation into automata, which `search.with_automata` follows."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -128,7 +128,7 @@ class DemandCompiler:
         return AutomatonCompiler(self.tokenizer)
 
     def automata(self, part: Part) -> list[Automaton]:
-        """The automata of a unit; there are none of demands that the vocabulary cannot spell."""
+        """The automata of a unit; none for demands that the vocabulary cannot spell."""
         found = []
         for kind, variants in part.demands:
             if kind != "exclude":
@@ -140,7 +140,7 @@ class DemandCompiler:
         return [automaton for automaton in found if automaton is not None]
 
     def batches(self, parts: Sequence[Part], size: Callable[[int], int]) -> Iterator[list[int]]:
-        """Batches of units, by their indices; those of which something is asked have batches of their own.
+        """Batches of units, by their indices; units with demands have batches of their own.
 
         Args:
             parts: The units.

@@ -102,7 +102,7 @@ def find_direction(
     """Whether a model has the given direction or the reverse, by its languages, or else by its tokenizers.
 
     Raises:
-        ConfigError: It has another language pair, or nothing tells its direction.
+        ConfigError: It has a different language pair, or nothing tells its direction.
     """
     if None not in languages and None not in scorer.languages:
         if scorer.languages == languages:

@@ -95,7 +95,7 @@ class Translation:
         truncated_tokens: Number of tokens at the ends of long groups that were not read.
         unknown_tokens: Number of source tokens for characters that the model does not know.
         unknown_characters: These characters, each once.
-        unsatisfied: What was asked of the translation and is not so in the best hypothesis, such as `include: Haus`.
+        unsatisfied: Constraints that the best hypothesis does not satisfy, such as `include: Haus`.
         repeats: Whether the best hypothesis repeats itself and the source does not, see `inference.repetition.repeats`.
     """
 

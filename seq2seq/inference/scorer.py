@@ -1,4 +1,4 @@
-"""Scores of given translations: teacher-forced log-probabilities, normalised as search does."""
+"""Scores of given translations: teacher-forced log-probabilities, normalised as in a search."""
 
 import threading
 import warnings
@@ -104,8 +104,8 @@ class Scorer:
         """Check that the models support the options.
 
         Raises:
-            ConfigError: There is a coverage penalty and no model with attention; the number of ensemble weights is not
-                that of the models; or the language model has another tokenizer.
+            ConfigError: There is a coverage penalty and no model with attention; the number of ensemble weights differs
+                from that of the models; or the language model has a different tokenizer.
             CorpusError, ModelDirectoryError: See `StepSourceFactory.language_model`.
         """
         self.step_sources.ensemble_weights(options)

@@ -68,7 +68,7 @@ class TeacherForcing:
 
         Args:
             sources: Source token ids without EOS; empty ones for a language model.
-            targets: Target token ids, as many; EOS is included if its probability counts.
+            targets: Target token ids, one list per source; EOS is included if its probability counts.
             on_progress: Called with the number of targets done so far, those without tokens left out.
 
         Raises:

@@ -41,15 +41,16 @@ def with_automata(
     tokens show what is missing. The scores of the other tokens stay as they are.
 
     What automata ask for is part of the step's output (`Requirements`). `SearchConstraints.mask_scores` and
-    `beam_search` read it there, so wrappers of any kind may follow this one. Of these, a token that `with_prefix`
-    forces wins over all automata, and the token that an automaton needs next wins over `without_repetition`.
+    `beam_search` read it there, so wrappers of any kind may follow this one. Among wrappers, a token that `with_prefix`
+    forces takes precedence over all automata, and the token that an automaton needs next takes precedence over
+    `without_repetition`.
 
     Args:
         step: Step function of the search, see `StepFunction`. Tokens that are not among its candidates cannot be taken.
         state: Initial state of the search, tensors (B, 1, ...).
         memory: Memory of the search.
         automata: Automata over the vocabulary of the step.
-        bos_id: Token id of BOS, with which automata do not move.
+        bos_id: Token id of BOS, which leaves automata in their states.
         eos_id: Token id of EOS.
 
     Returns:

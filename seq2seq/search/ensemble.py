@@ -27,7 +27,7 @@ def average_models(
     Args:
         steps: Step functions of the models; all rank the whole vocabulary, or the same candidates.
         weights: (M,) float32, positive, with sum 1.
-        average: Which mean.
+        average: The mean, as above.
         attending: Indices of the models that have attention; all of them read the same S source tokens.
 
     Shapes:

@@ -23,12 +23,12 @@ class Extensions(NamedTuple):
 def best_extensions(
     sums: tf.Tensor, scores: tf.Tensor, requirements: Requirements | None, penalties: tf.Tensor | None = None
 ) -> Extensions:
-    """The best 2K extensions of K hypotheses of each sentence, fewer only if there are no 2K.
+    """The best 2K extensions of K hypotheses of each sentence, or all if there are fewer.
 
     Without requirements, these are the extensions with the highest scores. With requirements, an extension dominates
     another if its score is higher and no more is missing: the least dominated ones are the best. So each hypothesis
     that has made more progress than all better ones stays in the beam, and requirements are met where this costs least,
-    neither at once nor last of all.
+    neither always at once nor always at the end.
 
     Args:
         sums: (B, K) float32, summed log-probabilities of the hypotheses.
@@ -40,7 +40,7 @@ def best_extensions(
         Post and Vilar (2018), section 3.2, for the extensions that are considered with requirements.
 
     Departure:
-        Post and Vilar share the beam evenly among hypotheses that meet equally much.
+        Post and Vilar share the beam evenly among groups of hypotheses that meet the same number of requirements.
     """
     number = 2 * sums.shape[1]
     ranked = scores if penalties is None else scores - penalties[:, None]

@@ -190,7 +190,7 @@ def test_an_n_best_list_gets_a_feature_and_a_new_order(folder, weight, tmp_path,
             "0 ||| a ||| F= 1 ||| 2\n9 ||| a ||| F= 1 ||| 2\n",
             ":2: is a translation of source line 9, counted from 0",
         ),
-        ("0 ||| a ||| Seq2Seq= 1 ||| 2\n", ":1: has a feature 'Seq2Seq' already. Choose another --feature."),
+        ("0 ||| a ||| Seq2Seq= 1 ||| 2\n", ":1: already has a feature 'Seq2Seq'. Choose another --feature."),
     ],
 )
 def test_what_is_wrong_with_an_n_best_list_is_said(folder, text, said, tmp_path, capsys):
