@@ -58,7 +58,7 @@ def _read_quoted(path: Path, form: TableForm) -> Iterator[Row]:
         as_text = ", or set 'quoted: false' if they are text" if form.delimiter == "tab" else ""
         raise CorpusError(
             f'{path}:{number}: expected cells in quotation marks, with "" for each mark inside, as in CSV, found '
-            f"{error}. Fix the marks of this line{as_text}."
+            f"{error}. Fix the quotation marks in this line{as_text}."
         ) from None
 
 
