@@ -8,7 +8,7 @@ def main() -> None:
     try:
         from seq2seq.cli import main as run
     except KeyboardInterrupt:
-        print("interrupted; nothing is done or saved yet: the same command starts again", file=sys.stderr)
+        print("interrupted; nothing has been done or saved yet: the same command starts again", file=sys.stderr)
         sys.exit(130)
     run()
 

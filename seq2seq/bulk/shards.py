@@ -54,7 +54,7 @@ def translate_shard(
     Raises:
         BulkError: The translator's precision is not the job's; another process is translating this shard; or the files
             beside the output belong to another job or are damaged.
-        CorpusError: The input cannot be read, or becomes shorter meanwhile.
+        CorpusError: The input cannot be read, or becomes shorter in the meantime.
     """
     if translator.model.precision != job.precision:
         raise BulkError(

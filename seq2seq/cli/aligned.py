@@ -13,7 +13,7 @@ def read_aligned(files: Sequence[Path]) -> list[list[str]]:
     """Read files that must have the same number of lines.
 
     Raises:
-        EvaluationError: A file has another number of lines than the first one.
+        EvaluationError: A file has a different number of lines from the first one.
         CorpusError: A file cannot be read.
     """
     texts = [list(read_lines(file)) for file in files]

@@ -140,8 +140,8 @@ def progress_bar(description: str, total: int | None, hidden: bool = False) -> I
 def import_tensorflow() -> None:
     """Import TensorFlow and initialise its devices without its start-up messages on stderr.
 
-    If that fails, the messages are printed. A GPU that cannot be used is reported as a warning. At a terminal, a line
-    says meanwhile what is happening, since this takes seconds.
+    If that fails, the messages are printed. A GPU that cannot be used is reported as a warning. This takes
+    seconds, so a line at a terminal says in the meantime what is happening.
     """
     if stderr.is_terminal:
         stderr.print("loading TensorFlow ...", end="\r", highlight=False)
@@ -156,7 +156,7 @@ def import_tensorflow() -> None:
             set_up_device()
         except BaseException as error:
             if _is_interruption(error):
-                error.add_note("nothing is done or saved yet: the same command starts again")
+                error.add_note("nothing has been done or saved yet: the same command starts again")
             else:
                 captured.seek(0)
                 os.write(real, captured.read())

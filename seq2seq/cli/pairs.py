@@ -65,7 +65,7 @@ class Pairs(NamedTuple):
         """Yield the pairs in chunks; a chunk of lines that arrive ends where no more have arrived.
 
         Raises:
-            CorpusError: The files are not aligned, or a line has not two columns.
+            CorpusError: The files are not aligned, or a line does not have two columns.
         """
         if self.source is not None and self.target is not None:
             yield _of_files(self.source, self.target)

@@ -41,8 +41,8 @@ class TextSearchOptions(Section):
     length_penalty: float | Literal["average"] = search_key(
         1.0,
         "Preference for length: above the default, longer outputs; below it, shorter ones. Scores are divided by "
-        "((5 + length) / 6) ** `length_penalty`, which is from -1 to 10; 0: no normalisation, with which an output may "
-        "be a fragment; `average`: divide by the length.",
+        "((5 + length) / 6) ** `length_penalty`, which is from -1 to 10; 0: no normalisation, in which case an output "
+        "may be a fragment; `average`: divide by the length.",
         paper="Wu et al. 2016",
     )
     n_best: int = search_key(
@@ -224,8 +224,9 @@ class SearchOptions(TranslationSearchOptions):
     )
     glossary: str | None = search_key(
         None,
-        "Glossary: a TSV or CSV file with a source term and its translation in each row, as of DeepL or OmegaT. The "
-        "translation of a text with the term must contain the translation of the term. Variants are separated by |.",
+        "Glossary: a TSV or CSV file with a source term and its translation in each row, as DeepL and OmegaT have "
+        "them. The translation of a text with the term must contain the translation of the term. Variants are "
+        "separated by |.",
         unit="file",
     )
     decision: Literal["score", "mbr-chrf", "mbr-bleu"] = decision_key(
@@ -243,7 +244,7 @@ class SearchOptions(TranslationSearchOptions):
         ge=1,
     )
     distinct: bool = decision_key(
-        False, "Omit outputs with the same text as a better one, of which there may then be fewer than `n_best`."
+        False, "Omit outputs with the same text as a better one; there may then be fewer than `n_best`."
     )
     confidence: bool = decision_key(
         False,
@@ -312,7 +313,7 @@ class SearchOptions(TranslationSearchOptions):
 
     @property
     def decides(self) -> bool:
-        """Whether outputs are chosen from the hypotheses of the search in another way than by their score."""
+        """Whether outputs are chosen from the hypotheses of the search other than by their score."""
         return self.decision != "score" or self.distinct or self.uses_reranking
 
     @property

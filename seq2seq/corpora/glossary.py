@@ -72,7 +72,7 @@ def load_glossary(path: Path) -> Glossary:
     may have variants, `house|houses`.
 
     Raises:
-        CorpusError: The file cannot be read; a row has another number of columns; a term is blank; or a source term
+        CorpusError: The file cannot be read; a row has a different number of columns; a term is blank; or a source term
             occurs twice. The message names the file and the line.
     """
     lines = sample_lines(path)

@@ -271,7 +271,7 @@ def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, 
 
 
 def _named_languages(table: Sequence[Column], sentences: Sequence[Column], header: bool) -> list[str | None]:
-    """The languages of columns of sentences, by the header or by equally many columns of language codes."""
+    """The languages of columns of sentences, by the header or by as many columns of language codes."""
     numbers = sorted(column.number for column in sentences)
     codes = [column.language for column in table if column.language]
     coded = dict(zip(numbers, codes, strict=True)) if len(codes) == len(numbers) else {}

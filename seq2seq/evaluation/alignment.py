@@ -23,7 +23,7 @@ class ReferenceAlignment:
         """Read an alignment such as `0-0 1p2`, in which `-` marks a sure link and `p` a possible one.
 
         Raises:
-            EvaluationError: A link has another form.
+            EvaluationError: A link has a different form.
         """
         links: dict[str, set[Link]] = {"-": set(), "p": set()}
         for word in text.split():

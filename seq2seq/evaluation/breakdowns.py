@@ -67,7 +67,7 @@ class Breakdown:
 
 
 def group_numbers(numbers: Sequence[int] | np.ndarray, edges: Sequence[int]) -> dict[str, list[int]]:
-    """Group items by a number of each.
+    """Group items by a number that each of them has.
 
     Args:
         numbers: (N,), number of each item.

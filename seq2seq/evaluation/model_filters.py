@@ -20,7 +20,7 @@ TextPair = tuple[str, str]
 
 @check_arguments()
 def dual_conditional_cross_entropy(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-    """Adequacy of sentence pairs by two models of opposite directions.
+    """Adequacy of sentence pairs, as judged by two models of opposite directions.
 
         score = exp(-(|H_f - H_b| + (H_f + H_b) / 2))
         H_f = -log p_f(target | source) / number of target tokens
@@ -57,7 +57,7 @@ class ModelFilter:
         backward: Translation model from target to source.
 
     Raises:
-        ConfigError: `backward` has not the reverse languages of `forward`, or one of the two is a language model.
+        ConfigError: `backward` does not have the reverse languages of `forward`, or one of the two is a language model.
     """
 
     def __init__(self, forward: Scorer, backward: Scorer | None = None) -> None:
@@ -87,7 +87,7 @@ class ModelFilter:
         """Yield the pairs of some chunks with their scores, in order; pairs with a blank side are counted and dropped.
 
         Args:
-            chunks: Pairs, as many at once as are scored at once.
+            chunks: Pairs, in groups that are scored at once.
             report: Report in which pairs read, kept and dropped are counted.
         """
         for chunk in chunks:

@@ -32,7 +32,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None)
         model: Model of the directory.
         folder: Model directory.
         made_from: Checksum of the weights from before the model was loaded; by default their current checksum. If
-            training replaces the weights meanwhile, the file is refused when it is loaded.
+            training replaces the weights in the meantime, the file is refused when it is loaded.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.

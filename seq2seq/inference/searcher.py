@@ -159,7 +159,7 @@ class SearchInputs(NamedTuple):
 class Searcher:
     """Search with any step source; threads may share a searcher.
 
-    A graph is traced once per step source key and set of static options, and again if it was dropped meanwhile: only
+    A graph is traced once per step source key and set of static options, and again if it was dropped in between: only
     the `MAX_GRAPHS` most recently used graphs are kept.
     """
 

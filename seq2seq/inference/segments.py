@@ -95,7 +95,7 @@ class Part(NamedTuple):
         ids: Token ids of the unit, without EOS.
         truncated: Number of tokens after these that are not translated.
         surfaces: Text of each of these tokens, if the group is divided into segments.
-        demands: What is asked of its translation.
+        demands: Demands on its translation.
     """
 
     line: int
@@ -206,7 +206,7 @@ def explain_shortage(parts: Sequence[Part], options: "SearchOptions", shortage: 
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
             f"batches from now on. A 'search.batch_tokens' (--batch-tokens) well below "
-            f"{len(parts) * length * options.num_hypotheses:,} saves the attempts that fail."
+            f"{len(parts) * length * options.num_hypotheses:,} avoids failed attempts."
         )
     fewer = f"'{key}', or " if options.num_hypotheses > 1 else ""
     return (

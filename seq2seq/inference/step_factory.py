@@ -70,7 +70,7 @@ class StepSourceFactory:
         Raises:
             ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there
                 is no directory from which to read it; `int8` cannot be used here; or the language model's tokenizer
-                differs from the target tokenizer; or the number of ensemble weights is not that of the models.
+                differs from the target tokenizer; or the number of ensemble weights differs from that of the models.
             CorpusError: An environment variable in the path of the language model or glossary is not set; or the
                 glossary cannot be read.
             ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of the
@@ -117,7 +117,7 @@ class StepSourceFactory:
         """The weight of each model, equal by default.
 
         Raises:
-            ConfigError: There is another number of weights than of models.
+            ConfigError: The number of weights differs from that of models.
         """
         weights = options.ensemble_weights or (1.0,) * len(self.models)
         if len(weights) != len(self.models):

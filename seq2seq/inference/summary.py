@@ -79,7 +79,7 @@ class TranslationSummary:
         divided: Lines of several sentences that were translated in groups.
         low: Lines with low scores.
         unattended: Lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention.
-        unsatisfied: Lines whose translation does not do what was asked, see `Translation.unsatisfied`.
+        unsatisfied: Lines whose translation does not satisfy its constraints, see `Translation.unsatisfied`.
         repeating: Lines whose translation repeats itself, see `Translation.repeats`.
     """
 

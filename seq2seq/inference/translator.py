@@ -231,7 +231,7 @@ class Translator:
 
     @check_arguments()
     def divide(self, lines: Sequence[str | Request], options: SearchOptions) -> list[list[Part]]:
-        """The units in which each line is translated, with what is asked of each; none for a line without tokens."""
+        """The units in which each line is translated, with the demands on each; none for a line without tokens."""
         requests = [line if isinstance(line, Request) else Request(line) for line in lines]
         encoded = self.tokenizers.source.encode_batch([request.text for request in requests])
         glossary = self.step_sources.glossary(options)

@@ -169,7 +169,7 @@ class DecoderModel(TrainableModel):
         """Run `call` on one pair of arrays or lists.
 
         Raises:
-            ArgumentError: The inputs are anything else.
+            ArgumentError: The inputs are not such a pair.
         """
         pair = inputs[0] if len(inputs) == 1 else None
         if not (isinstance(pair, (tuple, list)) and len(pair) == 2):

@@ -20,13 +20,13 @@ def count_parameters(recipe: TranslationConfig, vocabulary_sizes: Sequence[int])
 def units_of_size(
     recipe_of: Callable[[int], TranslationConfig], parameters: int, vocabulary_sizes: Sequence[int], step: int = 2
 ) -> int:
-    """The width at which the number of parameters of a model is closest to a wanted one.
+    """The width at which the number of parameters of a model is closest to a desired one.
 
     The number is a polynomial of degree two in the width, so three models determine it.
 
     Args:
         recipe_of: Function from a width, a multiple of `step`, to its recipe.
-        parameters: Wanted number of parameters.
+        parameters: Desired number of parameters.
         vocabulary_sizes: Vocabulary sizes of source and target.
         step: Difference between possible widths, the smallest of which is `2 * step`.
     """

@@ -17,8 +17,9 @@ class Requirements(NamedTuple):
     """What is required of the next tokens of each hypothesis, see `with_automata`.
 
     Attributes:
-        missing: (B, K, C) float32, number of required tokens that are still missing after each candidate, plus less
-            than 1/2, which is the higher the more phrases they belong to; `BLOCKED` or more if it is not allowed.
+        missing: (B, K, C) float32, number of required tokens that are still missing after each candidate, plus a
+            fraction below 1/2, which grows with the number of phrases that they belong to; `BLOCKED` or more if it is
+            not allowed.
         advance: (B, K, A) int64, indices of candidates that lower this number; 0 in empty places.
     """
 

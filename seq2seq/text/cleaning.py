@@ -1,9 +1,9 @@
 """Cleaning of white space and invisible characters: the one definition for training, translation and evaluation.
 
 - White space (Unicode's White_Space, and U+001C to U+001F) becomes a space. So do the other C1 control characters: they
-  mostly are quotation marks and dashes of Windows-1252 that were read as Latin-1.
-- Other control characters, such as NUL, the escape sequences of terminals, and noncharacters are removed.
-- Characters that are invisible by definition (Default_Ignorable_Code_Point), such as the byte order mark, the soft
+are mostly quotation marks and dashes of Windows-1252 that were read as Latin-1. - Other control characters, such as
+NUL, the escape sequences of terminals, and noncharacters are removed. - Characters that are invisible by definition
+(Default_Ignorable_Code_Point), such as the byte order mark, the soft
   hyphen, the zero-width space and direction marks, are removed, with two exceptions:
 - Joiners (ZWJ, ZWNJ, the Mongolian ones) and variation selectors are kept after a character, whose look they change:
   Persian and Indic spelling and emoji need them. After a space or at the beginning they are removed.

@@ -1,8 +1,8 @@
 """Words of a text whose script may have no spaces, and the pieces of a tokenizer that spell them.
 
 White space delimits words. The marks at the beginning of a word and those at its end are words of their own:
-`"Really?!"` has the words `"`, `Really` and `?!"`. So a text whose tokens spaces already separate mostly keeps its
-tokens. In a script without spaces, each character is a word.
+`"Really?!"` has the words `"`, `Really` and `?!"`. So text in which spaces already separate the tokens mostly keeps
+them. In a script without spaces, each character is a word.
 """
 
 import re

@@ -130,7 +130,7 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
 
 
 def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
-    """Exclude weights from training whose name (`weight_name`) matches one of the `fnmatch` patterns.
+    """Exclude from training the weights whose name (`weight_name`) matches one of the `fnmatch` patterns.
 
     The model must not be compiled yet.
 

@@ -253,7 +253,7 @@ def test_ctrl_c_while_tensorflow_is_loaded_hides_its_log_and_says_that_nothing_i
     monkeypatch.setattr("seq2seq.devices.device.set_up_device", load)
     capfd.readouterr()  # TensorFlow is imported now, if it was not before
     assert run("translate", "phrasebook-en-de", "The dog sleeps.") == 130
-    assert capfd.readouterr().err == "interrupted; nothing is done or saved yet: the same command starts again\n"
+    assert capfd.readouterr().err == "interrupted; nothing has been done or saved yet: the same command starts again\n"
 
 
 def test_ctrl_c_may_come_before_there_is_a_command(monkeypatch, capsys):
@@ -269,7 +269,7 @@ def test_ctrl_c_may_come_before_there_is_a_command(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 130
-    assert capsys.readouterr().err == "interrupted; nothing is done or saved yet: the same command starts again\n"
+    assert capsys.readouterr().err == "interrupted; nothing has been done or saved yet: the same command starts again\n"
 
 
 def test_an_error_that_is_no_interruption_stays_one(tmp_path, monkeypatch):

@@ -196,7 +196,9 @@ def test_a_mark_that_is_not_closed_names_its_line(tmp_path, monkeypatch):
     Path("pairs.tsv").write_text('"Yes," he said.\tJa.\n', encoding="utf-8")
     assert failure("pairs.tsv", quoted=True).startswith("pairs.tsv:1: expected cells in quotation marks, ")
     Path("pairs.csv").write_text('"Yes," he said.,Ja.\n', encoding="utf-8")
-    assert failure("pairs.csv", delimiter="comma").endswith("Fix the quotation marks in this line.")  # CSV is always quoted
+    assert failure("pairs.csv", delimiter="comma").endswith(
+        "Fix the quotation marks in this line."
+    )  # CSV is always quoted
 
 
 def test_sentences_with_commas_are_no_csv(write):

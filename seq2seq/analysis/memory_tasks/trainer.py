@@ -209,7 +209,7 @@ def units_for_parameters(cell: str, parameters: int, input_size: int) -> int:
 
     Args:
         cell: Name of the cell, see `CELLS`.
-        parameters: Wanted number of weights of the cell, including biases.
+        parameters: Desired number of weights of the cell, including biases.
         input_size: Width I of the inputs.
 
     Returns:

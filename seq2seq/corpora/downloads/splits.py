@@ -22,7 +22,7 @@ CHUNK_SIZE = 10_000  # pairs that are assigned at once
 
 @dataclass
 class SplitReport:
-    """Numbers of lines of a table by what became of them.
+    """Numbers of lines of a table, by their outcome.
 
     Attributes:
         read: Number of lines read, the sum of all the others.
