@@ -19,7 +19,8 @@ def list_kind(container: Any, item: Kind) -> Kind:
         if isinstance(value, (str, bytes)) and item.takes(value):
             raise Mismatch(one, value, " Pass [text].", found="one string")
         if hasattr(value, "columns") and hasattr(value, "__getitem__"):
-            raise Mismatch(one, value, " Pass one column: table[name]." * (item.exact is str), found="a table")
+            has_text = item.several.startswith("strings")
+            raise Mismatch(one, value, " Pass one column: table[name]." * has_text, found="a table")
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, wanted):
             raise Mismatch(one, value, " Pass list(...)." if isinstance(value, Iterator) else "")
         if isinstance(value, Iterable) and not isinstance(value, Collection):

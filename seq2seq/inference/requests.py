@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import check_arguments, describe
 from seq2seq.corpora.glossary import Glossary, Term
 from seq2seq.data.padding import batches_by_length
 from seq2seq.data.tokenizer import Tokenizer
@@ -45,12 +45,15 @@ class Request:
     exclude: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        for name in ("text", "prefix"):
+            if not isinstance(value := getattr(self, name), str):
+                raise ArgumentError(f"Request: {name}: expected a string, found {describe(value)}.")
         for name in ("include", "exclude"):
             phrases = getattr(self, name)
-            if isinstance(phrases, str) or not all(isinstance(phrase, str) for phrase in phrases):
-                raise ArgumentError(f"'{name}': expected a list of phrases, found {phrases!r}.")
+            if not isinstance(phrases, (list, tuple)) or not all(isinstance(phrase, str) for phrase in phrases):
+                raise ArgumentError(f"Request: {name}: expected a list of phrases, found {describe(phrases)}.")
             if blank := [phrase for phrase in phrases if not split_variants(phrase)]:
-                raise ArgumentError(f"'{name}': {blank[0]!r} is blank. Leave it out.")
+                raise ArgumentError(f"Request: {name}: {blank[0]!r} is blank. Leave it out.")
             object.__setattr__(self, name, tuple(phrases))
 
     def with_common(self, other: "Request | None") -> "Request":

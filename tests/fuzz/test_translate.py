@@ -70,7 +70,7 @@ def folder(translators, tmp_path_factory):
     """Where the command finds its input; it gets translators that are there already, to be quick."""
     loaded = {translator.step_sources.folder: translator for translator in translators.values()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Translator, "load", lambda path, *precision, on_warning: loaded[path])
+        patch.setattr(Translator, "load", lambda paths, *precision, on_warning: loaded[paths[0]])
         yield tmp_path_factory.mktemp("files")
 
 

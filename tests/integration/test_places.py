@@ -25,6 +25,8 @@ pytestmark = [
 ]
 ODD = "мой файл 1"  # with spaces and other letters
 HERE = object()
+FITTED = ("model", "--source", "en", "--target", "de")
+LEARNT = ("--ibm1", "--source", "en", "--target", "de")
 BRIEFLY = ("--reference", "de", "--paired-bs-n", "2", "--paired-ar-n", "0")
 # What a command does with a place: `text` is read once, `file` several times or by its name; `result` is written, and
 # `folder` is read; `directory` is made. The name of a test's place begins with that of the command.
@@ -50,6 +52,18 @@ PLACES = {
     ("score", "input_file"): ("text", "model", "-i", HERE),
     ("score", "n_best_list"): ("text", "model", "--source", "en", "--n-best", HERE),
     ("score", "output_file"): ("result", "model", "--source", "en", "--target", "de", "-o", HERE),
+    ("align", "model"): ("folder", HERE, "--source", "en", "--target", "de"),
+    ("align", "reverse"): ("folder", "model", "--source", "en", "--target", "de", "--reverse", HERE),
+    ("align", "source"): ("text", "--ibm1", "--source", HERE, "--target", "de"),
+    ("align", "target"): ("text", "--ibm1", "--source", "en", "--target", HERE),
+    ("align", "more_source"): ("text", *LEARNT, "--more-source", HERE, "--more-target", "de"),
+    ("align", "more_target"): ("text", *LEARNT, "--more-source", "en", "--more-target", HERE),
+    ("align", "output"): ("result", *LEARNT, "-o", HERE),
+    ("calibrate", "model"): ("folder", HERE, "--source", "en", "--target", "de"),
+    ("calibrate", "source"): ("text", "model", "--source", HERE, "--target", "de"),
+    ("calibrate", "target"): ("text", "model", "--source", "en", "--target", HERE),
+    ("calibrate", "test_source"): ("text", *FITTED, "--test-source", HERE, "--test-target", "de"),
+    ("calibrate", "test_target"): ("text", *FITTED, "--test-source", "en", "--test-target", HERE),
     ("generate", "model"): ("folder", HERE),
     ("generate", "output"): ("result", "lm", "--max-length", "3", "-o", HERE),
     ("perplexity", "model"): ("folder", HERE, "-i", "de"),

@@ -88,7 +88,7 @@ CORPUS_KEYS = (
         (
             "search.top_kk",
             "top_k",
-            "batch_tokens, beam_size, candidates, confidence, coverage_penalty, decision, distinct, int8, ",
+            "batch_tokens, beam_groups, beam_size, candidates, confidence, coverage_penalty, decision, distinct, ",
         ),
     ],
 )

@@ -82,7 +82,10 @@ def of_a_translator(key: str, accepted: str) -> str:
             {"validation": {"compute_bleu": True}},
             of_a_translator("validation.compute_bleu", "in validation: interval_updates, "),
         ),
-        ({"search": {"unk_handling": "replace"}}, of_a_translator("search.unk_handling", "in search: beam_size, ")),
+        (
+            {"search": {"unk_handling": "replace"}},
+            of_a_translator("search.unk_handling", "in search: beam_groups, beam_size, "),
+        ),
         ({"search": {"coverage_penalty": 0.2}}, of_a_translator("search.coverage_penalty", "in search: ")),
         ({"search": {"long_lines": "truncate"}}, of_a_translator("search.long_lines", "in search: ")),
         ({"search": {"language_model": "lm"}}, of_a_translator("search.language_model", "in search: ")),

@@ -120,7 +120,7 @@ def test_demands(demand, text, met):
         ('{"text": "a", "exlude": []}', "unknown key 'exlude'. Did you mean 'exclude'"),
         ('{"text": 1}', "'text': expected a string, found 1"),
         ('{"text": "a", "include": "b"}', "'include': expected a list of strings, found \"b\""),
-        ('{"text": "a", "include": ["|"]}', r"'include': '\|' is blank"),
+        ('{"text": "a", "include": ["|"]}', r"include: '\|' is blank"),
     ],
 )
 def test_a_wrong_request_is_an_error_that_names_the_line(line, message):
@@ -129,7 +129,7 @@ def test_a_wrong_request_is_an_error_that_names_the_line(line, message):
 
 
 def test_requests_are_checked():
-    with pytest.raises(ArgumentError, match="'exclude': expected a list of phrases, found 'Haus'"):
+    with pytest.raises(ArgumentError, match="exclude: expected a list of phrases, found the string 'Haus'"):
         Request("a", exclude="Haus")
     assert Request.from_json(" ", "x:1") == Request("")
 
