@@ -14,7 +14,7 @@ from seq2seq.config import LanguageModelConfig, SearchOptions, TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import ConfigError
-from seq2seq.inference.output import ESCAPED_LINE_ENDS, OutputFormat
+from seq2seq.inference.output import ESCAPED_LINE_ENDS
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.storage.files import STDOUT, place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
@@ -30,6 +30,7 @@ KEYS = (
     "ensemble_weights", "ensemble_average",
 )  # fmt: skip
 Normalization = Literal["search", "mean", "sum"]
+ScoreFormat = Literal["text", "tsv", "jsonl"]
 N_BEST_PANEL = "N-best lists"
 
 
@@ -64,7 +65,7 @@ def score(
         ),
     ] = "search",
     output_format: Annotated[
-        OutputFormat,
+        ScoreFormat,
         typer.Option(
             "--format",
             help="text: one number per line; tsv: source<TAB>target<TAB>score; jsonl: one object per line, with tokens "
@@ -204,7 +205,7 @@ def _score_chunks(
     chunks: Iterator[list[tuple[str, str]]],
     written: Any,
     advance: Callable[[int], None],
-    output_format: OutputFormat,
+    output_format: ScoreFormat,
 ) -> None:
     done = 0
     for chunk in chunks:
@@ -215,7 +216,7 @@ def _score_chunks(
         done += len(chunk)
 
 
-def _row(output_format: OutputFormat, number: int, pair: tuple[str, str], score: "PairScore") -> str:
+def _row(output_format: ScoreFormat, number: int, pair: tuple[str, str], score: "PairScore") -> str:
     value = f"{score.score:.6f}"
     if output_format == "text":
         return value
