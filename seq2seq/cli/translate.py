@@ -215,7 +215,7 @@ def translate(
     translator.check(options)
     asks = prefix or include or exclude
     common = Request("", prefix, include or (), exclude or ()) if asks else None
-    if output_format == "aligned" and not translator.model.uses_attention:
+    if output_format == "aligned" and not translator.step_sources.uses_attention:
         raise ConfigError(
             f"--format aligned: {model} was made with 'decoder.attention: none' and cannot align. Translate with "
             "--format text, then use seq2seq align --ibm1."

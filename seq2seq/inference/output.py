@@ -61,7 +61,7 @@ def translate_to_rows(
     from seq2seq.inference.requests import Request
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
-    attention = output_format in ("jsonl", "aligned") and translator.model.uses_attention
+    attention = output_format in ("jsonl", "aligned") and translator.step_sources.uses_attention
 
     def read_request(line: str, number: int) -> "str | Request":
         if input_format == "jsonl":

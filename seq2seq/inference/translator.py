@@ -63,7 +63,8 @@ class Translator:
             `UserWarning`.
 
     Raises:
-        ArgumentError: A tokenizer's vocabulary size differs from a model's; or there is no model.
+        ArgumentError: A tokenizer's vocabulary size differs from a model's; there is no model; or there are folders for
+            another number of models.
 
     Attributes:
         models: All models.
@@ -91,7 +92,11 @@ class Translator:
             check_tokenizers(one, self.tokenizers)
         self.options = options or SearchOptions()
         self.source_lines = source_lines or SourceLines()
-        folders = () if folder is None else (folder,) if isinstance(folder, Path) else folder
+        folders = () if folder is None else (folder,) if isinstance(folder, Path) else tuple(folder)
+        if folders and len(folders) != len(self.models):
+            raise ArgumentError(
+                f"folder: expected one for each of {pluralize(len(self.models), 'model')}, found {len(folders)}."
+            )
         self.step_sources = StepSourceFactory(self.models, self.tokenizers, shortlist, folders)
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
@@ -147,8 +152,9 @@ class Translator:
     def save(self, directory: str | Path) -> Path:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 
-        If the weights are still those that `load` read, recipe, corpora, scores and 8-bit decoder are kept. Otherwise,
-        the recipe has the model's sections and no corpora, see `save_model`.
+        If the weights are still those that `load` read, recipe, corpora, scores, 8-bit decoder and stored calibration
+        are kept. Otherwise, the recipe has the model's sections and no corpora, see `save_model`. What `calibrate` has
+        fitted is not written; `seq2seq calibrate` stores it.
 
         Args:
             directory: A new or empty directory. It is written completely or not at all.
@@ -200,13 +206,14 @@ class Translator:
 
     def _steps(self, options: SearchOptions) -> StepSource:
         if options.confidence:
-            if len(self.models) > 1:
-                raise ConfigError(
-                    "'confidence' is calibrated for a single model, but this is an ensemble. Leave it out."
-                )
+            self._check_single("confidence")
             if self.calibration is None:
                 self.calibration = load_calibration(self.step_sources.directory("confidence"))
         return self.step_sources.get(options)
+
+    def _check_single(self, option: str) -> None:
+        if len(self.models) > 1:
+            raise ConfigError(f"'{option}' is calibrated for a single model, but this is an ensemble. Leave it out.")
 
     @check_arguments(pairs="Pass list(zip(sources, references)).")
     def calibrate(self, pairs: Sequence[Pair]) -> Calibration:
@@ -218,8 +225,10 @@ class Translator:
             pairs: Raw source and target; further elements are ignored.
 
         Raises:
+            ConfigError: The translator is an ensemble.
             EvaluationError: No pair has text on both sides.
         """
+        self._check_single("confidence")
         ids = [tokens.encode_batch([pair[side] for pair in pairs]) for side, tokens in enumerate(self.tokenizers)]
         self.calibration = self.probabilities.fit(*ids)
         return self.calibration
