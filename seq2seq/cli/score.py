@@ -14,7 +14,7 @@ from seq2seq.config import LanguageModelConfig, SearchOptions, TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import ConfigError
-from seq2seq.inference.output import ESCAPED_LINE_ENDS
+from seq2seq.inference.output import ESCAPED
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.storage.files import STDOUT, place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
@@ -223,7 +223,7 @@ def _row(output_format: ScoreFormat, number: int, pair: tuple[str, str], score: 
     if output_format == "tsv":
         return "\t".join((*(" ".join(side.split("\t")) for side in pair), value))
     values = {"line": number, "source": pair[0], "target": pair[1], **score.as_dict()}
-    return json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED_LINE_ENDS)
+    return json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED)
 
 
 def _rescored(

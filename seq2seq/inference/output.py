@@ -1,7 +1,7 @@
 """Output rows of translated lines, which may be requests."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs Tenso
     from seq2seq.inference.results import Hypothesis, Translation
     from seq2seq.inference.translator import Translator
 
-# In JSON rows, since programs that do not read JSON take these characters for line ends.
-ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+# In JSON rows: programs that do not read JSON take the first for line ends, and UTF-8 lacks halves of surrogate pairs.
+ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029, *range(0xD800, 0xE000))}
 
 OutputFormat = Literal["text", "tsv", "jsonl", "aligned"]
 InputFormat = Literal["text", "jsonl"]
 ONE_ROW_FORMATS = ("text", "aligned")  # with one translation per line, and no scores
-ACCEPTED_KINDS: dict[InputFormat, str] = {"text": "", "jsonl": "JSON Lines"}  # of files, besides lines of text
+# Kinds of files, besides lines of text; a single line of JSON Lines is JSON.
+ACCEPTED_KINDS: dict[InputFormat, Sequence[str]] = {"text": (), "jsonl": ("JSON Lines", "JSON")}
 
 
 def translate_to_rows(
@@ -118,7 +119,7 @@ def _rows(
         if attention:
             for hypothesis, own in zip(translation.hypotheses, values["translations"], strict=True):
                 own |= {"words": words_of(hypothesis.text), "alignment": _alignment(line, translation, hypothesis)}
-        yield json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED_LINE_ENDS)
+        yield json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED)
 
 
 def _alignment(line: str, translation: "Translation", hypothesis: "Hypothesis") -> str:

@@ -84,7 +84,7 @@ class Request:
         example = '{"text": "The house is big.", "prefix": "Das ", "include": ["Haus|Häuser"], "exclude": ["gross"]}'
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: not JSON: {error}. Expected an object such as {example}.") from None
         if not isinstance(values, dict) or "text" not in values:
             raise CorpusError(f"{place}: expected a JSON object with the key 'text', such as {example}.")
