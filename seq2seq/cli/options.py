@@ -92,7 +92,10 @@ def _default(field: FieldInfo) -> str:
 
 def _numbers(text: str) -> tuple[float, ...]:
     """Numbers separated by commas."""
-    return tuple(map(float, text.split(",")))
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"expected numbers separated by commas, such as 2,1; found {text!r}") from None
 
 
 def flag(key: str) -> str:

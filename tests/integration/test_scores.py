@@ -113,6 +113,9 @@ def test_formats_and_normalizations(folder, capsys):
         assert value["tokens"] == one.tokens
         assert value["token_log_probs"] == pytest.approx(one.token_log_probs.tolist(), abs=1e-5)
         assert value["score"] == pytest.approx(value["log_prob"], abs=1e-4)
+    assert run("score", folder / "model", "--format", "aligned") == 2
+    assert run("score", folder / "model", "--ensemble-weights", "2;1") == 2
+    assert "such as 2,1; found '2;1'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
