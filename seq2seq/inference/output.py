@@ -6,7 +6,7 @@ from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.inference.alignment import align_hypothesis, to_pharaoh, words_of
+from seq2seq.inference.alignment import align_hypothesis, has_attention, to_pharaoh, words_of
 from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs TensorFlow
@@ -48,7 +48,8 @@ def translate_to_rows(
         options: Search options.
         output_format: Format of a row.
         name: Name of the file in warnings.
-        on_warning: Called with a warning message for each line that is cut off or does not satisfy its request.
+        on_warning: Called with a warning message for each line that is cut off, does not satisfy its request, or is too
+            long to be aligned.
         first: Number of the first of `lines` in its file.
         chunk: Number of lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
@@ -83,6 +84,11 @@ def translate_to_rows(
             )
         if translation.unsatisfied:
             on_warning(f"{name}:{number}: the translation does not satisfy {'; '.join(translation.unsatisfied)}.")
+        if attention and not has_attention(translation, translation.hypotheses[0]):
+            on_warning(
+                f"{name}:{number}: too long to keep attention, so its word alignment is empty. Divide the line at the "
+                "ends of sentences."
+            )
         on_translated(number, translation)
         yield list(
             _rows(output_format, number, request if isinstance(request, str) else request.text, translation, attention)
@@ -123,6 +129,5 @@ def _rows(
 
 
 def _alignment(line: str, translation: "Translation", hypothesis: "Hypothesis") -> str:
-    """Alignment by attention; "" for a line of more segments than attention is kept for."""
-    kept = hypothesis.attention.shape == (len(hypothesis.tokens), len(translation.source_tokens))
-    return to_pharaoh(align_hypothesis(line, translation, hypothesis)) if kept else ""
+    is_there = has_attention(translation, hypothesis)
+    return to_pharaoh(align_hypothesis(line, translation, hypothesis)) if is_there else ""

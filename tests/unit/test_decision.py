@@ -101,7 +101,7 @@ def test_candidates_by_default(values, number):
         ({"sample": True, "rerank_model": "x"}, "'rerank_model' is 'x' and 'sample' is true, but there are no"),
         (
             {"decision": "mbr-chrf", "rerank_model": "x"},
-            "which does not depend on scores, but there is a 'rerank_model'",
+            "does not depend on scores, but there is a 'rerank_model'",
         ),
     ],
 )
