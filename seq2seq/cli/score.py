@@ -15,7 +15,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import ConfigError
 from seq2seq.inference.output import ESCAPED
-from seq2seq.model_directory.pretrained import find_model
+from seq2seq.model_directory.pretrained import find_model, find_other_model
 from seq2seq.storage.files import STDOUT, place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
@@ -169,7 +169,6 @@ def _options(models: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
         ModelDirectoryError: A model does not exist, or a language model is in an ensemble.
     """
     from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
-    from seq2seq.storage.files import expand_path
 
     read_metadata(models[0])
     if len(models) == 1 and isinstance(load_model_config(models[0]), LanguageModelConfig):
@@ -179,7 +178,7 @@ def _options(models: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
         for model in models:
             load_recipe(model, TranslationConfig)
     if (other := given.get("language_model")) is not None:
-        load_recipe(find_model(expand_path(other)), LanguageModelConfig)
+        load_recipe(find_other_model(other), LanguageModelConfig)
     return given
 
 

@@ -295,21 +295,21 @@ class SearchOptions(TranslationSearchOptions):
     def _check_candidates(self) -> Self:
         if self.uses_reranking and self.decision != "score":
             raise ValueError(
-                f"'decision' is '{self.decision}', which does not depend on scores, but there is a 'rerank_model', which "
-                "changes only scores"
+                f"'decision' is '{self.decision}', which does not depend on scores, but there is a 'rerank_model', "
+                "which changes only scores"
             )
         if self.candidates is None:
             key = "decision" if self.decision != "score" else "rerank_model"
             if self.sample and (key == "decision" or (self.uses_reranking and self.n_best == 1)):
                 raise ValueError(
-                    f"'{key}' is '{getattr(self, key)}' and 'sample' is true, but there are no 'candidates', the number "
-                    "of samples, e.g. 50"
+                    f"'{key}' is '{getattr(self, key)}' and 'sample' is true, but there are no 'candidates', the "
+                    "number of samples, e.g. 50"
                 )
             return self
         if not (self.sample or self.decides):
             raise ValueError(
-                f"'candidates' is {self.candidates}: it is for 'decision: mbr-chrf' and 'mbr-bleu', for 'distinct', for "
-                "'rerank_model' and for 'sample'"
+                f"'candidates' is {self.candidates}: it is for 'decision: mbr-chrf' and 'mbr-bleu', for 'distinct', "
+                "for 'rerank_model' and for 'sample'"
             )
         if self.candidates < self.n_best:
             raise ValueError(f"'candidates' is {self.candidates}, less than 'n_best' {self.n_best}")
