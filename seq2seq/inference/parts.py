@@ -47,9 +47,11 @@ def decide_part(part: Part, found: Translation, options: SearchOptions) -> Trans
 
 def join_parts(request: Request, parts: Sequence[Part], translations: Sequence[Translation]) -> Translation:
     """The translation of a line, from those of its parts, of which a line without tokens has none."""
-    joined = join_segments(translations) if parts else blank_translation(unsatisfied(demands_of(request), ""))
+    joined = join_segments(translations) if parts else blank_translation()
+    of_line = unsatisfied(demands_of(request), joined.text)  # an excluded phrase may span two parts
     return replace(
         joined,
+        unsatisfied=tuple(dict.fromkeys([*joined.unsatisfied, *of_line])),
         num_groups=max((part.group for part in parts), default=0) + 1,
         truncated_tokens=sum(part.truncated for part in parts),
         repeats=repeats(joined.text, request.text),

@@ -302,10 +302,7 @@ class Translator:
             reranked = zip(parts, reranker.rerank(sources, kept, options), strict=True)
             found = {place: decide_part(*one, options) for place, one in enumerate(reranked)}
         in_order = (found[place] for place in range(len(parts)))
-        return [
-            join_parts(request, line, list(islice(in_order, len(line))))
-            for request, line in zip(requests, lines, strict=True)
-        ]
+        return [join_parts(*line, list(islice(in_order, len(line[1])))) for line in zip(requests, lines, strict=True)]
 
     @check_arguments()
     def translate_stream(

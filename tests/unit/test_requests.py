@@ -75,6 +75,12 @@ def test_what_cannot_be_done_is_said(translator):
     assert found[0].as_dict()["unsatisfied"] == ["include: ☃"]
 
 
+def test_an_excluded_phrase_across_two_sentences_is_said(translator):
+    (found,) = translator.translate([Request("The dog sleeps. The cat is big.", exclude=["schläft. Die"])])
+    assert found.num_groups == 2
+    assert found.unsatisfied == ("exclude: schläft. Die",)
+
+
 def test_a_glossary_is_used_where_its_terms_are(translator, tmp_path):
     path = tmp_path / "glossary.tsv"
     path.write_text("book\tBier|Biere\nteacher\tBäcker|Bäckers|Bäckern\n", encoding="utf-8")
