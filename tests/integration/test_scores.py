@@ -123,7 +123,7 @@ def test_formats_and_normalizations(folder, capsys):
     [
         ((), "a b\n", "stdin:1: expected source<TAB>target, found 1 column: 'a b'. Write a tab between"),
         ((), "a\tb\na\tb\tc\n", "stdin:2: expected source<TAB>target, found 3 columns: 'a\\tb\\tc'. Remove the other"),
-        (("--normalize", "sum", "--length-penalty", "2"), "", "--length-penalty 2: is for --normalize search"),
+        (("--normalize", "sum", "--length-penalty", "2"), "", "--length-penalty 2: needs --normalize search"),
         (("--ensemble-weights", "1,2"), "", "'ensemble_weights' has 2 numbers, but there is 1 model."),
     ],
 )
