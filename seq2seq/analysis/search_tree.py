@@ -94,7 +94,8 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
     Args:
         translator: Translator with the model.
         sentence: Sentence that is short enough to be translated as a whole.
-        options: Search options (`beam_size`, penalties and limits, but no groups); by default the translator's.
+        options: Search options (`beam_size`, penalties and limits; groups and the glossary have no effect); by default
+            the translator's.
 
     Returns:
         One row per node, the root (`<s>`) first, then step by step, best first; the index is the number of the node.
@@ -219,7 +220,8 @@ def greedy_path(
         values, tokens = (part[0] for part in note.best(candidates))
         log_probs = note.log_probs[0, 0].numpy()
         may_come = log_probs > NEG_INF / 2
-        if options.uses_fusion or options.repetition_penalty != 1.0:  # scores whose exponentials do not sum to 1
+        is_sum = options.uses_fusion or len(translator.models) > 1
+        if is_sum or options.repetition_penalty != 1.0:  # scores whose exponentials do not sum to 1
             log_probs = log_probs - np.logaddexp.reduce(log_probs[may_come].astype(np.float64))
         entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=may_come))
         pieces = translator.tokenizers.target.pieces(tokens.tolist())

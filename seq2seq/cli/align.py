@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from seq2seq.cli.console import import_tensorflow, input_place, output_place, progress_bar, stderr, warn
+from seq2seq.config import TranslationConfig
 from seq2seq.corpora.readers import AlignedFiles
 from seq2seq.inference.alignment import DEFAULT_SYMMETRIZATION, SYMMETRIZATIONS, Symmetrization, to_pharaoh
 from seq2seq.model_directory.pretrained import find_model
@@ -101,6 +102,10 @@ def align(
         with stderr.status("learning IBM model 1"):
             links = align_by_ibm1(pairs, method, further=further, tokenizers=tokenizers, tokenized=tokenized)
     else:
+        from seq2seq.model_directory.directory import load_recipe
+
+        for folder in filter(None, (model, reverse)):
+            load_recipe(folder, TranslationConfig)  # a wrong folder is an error before TensorFlow is loaded
         import_tensorflow()
         from seq2seq.inference.aligner import AttentionAligner
         from seq2seq.inference.translator import Translator
@@ -108,5 +113,5 @@ def align(
         loaded = [Translator.load(folder, on_warning=warn) for folder in (model, reverse) if folder is not None]
         with progress_bar("aligning", len(pairs)) as advance:
             links = AttentionAligner(*loaded).align(pairs, method, tokenized=tokenized, on_progress=advance)
-    with open_output(output or STDOUT) as handle:
+    with open_output(output or STDOUT, inputs=inputs) as handle:
         handle.writelines(f"{to_pharaoh(one)}\n" for one in links)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -68,7 +68,9 @@ def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
 
 
 @contextmanager
-def texts_or_input(texts: Sequence[str] | None, place: Path, prompt: str, accepts: str = "") -> Iterator[InputLines]:
+def texts_or_input(
+    texts: Sequence[str] | None, place: Path, prompt: str, accepts: Collection[str] = ()
+) -> Iterator[InputLines]:
     """Yield the lines of texts, checked by `check_texts` before; without texts, those of a place, see `input_lines`."""
     if not texts:
         with input_lines(place, prompt, accepts) as lines:

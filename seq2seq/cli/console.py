@@ -10,7 +10,7 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
@@ -193,7 +193,7 @@ class InputLines:
         self._lines = decode_lines(raw, name, warn)
 
     @classmethod
-    def read(cls, handle: "io.BufferedReader[Any]", path: Path, accepts: str = "") -> "InputLines":
+    def read(cls, handle: "io.BufferedReader[Any]", path: Path, accepts: Collection[str] = ()) -> "InputLines":
         """The lines of an open input, compressed or not.
 
         Raises:
@@ -258,10 +258,10 @@ class _ArrivingLines:
 
 
 @contextmanager
-def input_lines(path: Path, prompt: str, accepts: str = "") -> Iterator[InputLines]:
+def input_lines(path: Path, prompt: str, accepts: Collection[str] = ()) -> Iterator[InputLines]:
     """Open the lines of an input, compressed or not; at a terminal, `prompt` tells the user what to type.
 
-    `accepts` is a kind of file that is accepted besides lines of text.
+    `accepts` are kinds of files that are accepted besides lines of text.
     """
     with open_input(path) as handle:
         if handle.isatty():

@@ -101,7 +101,7 @@ def calibrate(
                 for side, tokenizer in enumerate(translator.tokenizers)
             )
             before, after = (
-                translator.probabilities.score(sources, targets, temperature)
+                translator.temperature_scaling.score(sources, targets, temperature)
                 for temperature in (1.0, found.temperature)
             )
             rows["test text"] = before, after

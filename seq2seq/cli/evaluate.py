@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from seq2seq.evaluation.metrics import EvaluationReport
 
 
-@with_search_options()
+@with_search_options("confidence")
 def evaluate(
     model: Annotated[
         Path | None,

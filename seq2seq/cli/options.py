@@ -92,7 +92,10 @@ def _default(field: FieldInfo) -> str:
 
 def _numbers(text: str) -> tuple[float, ...]:
     """Numbers separated by commas."""
-    return tuple(map(float, text.split(",")))
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"expected numbers separated by commas, such as 2,1; found {text!r}") from None
 
 
 def flag(key: str) -> str:
@@ -129,17 +132,16 @@ def load_recipe_and_options(
         ModelDirectoryError: A model, the language model or the one that reranks does not exist, or has another task.
     """
     from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
-    from seq2seq.model_directory.pretrained import find_model
-    from seq2seq.storage.files import expand_path
+    from seq2seq.model_directory.pretrained import find_other_model
 
     recipe = load_recipe(model, kind)
     for other in others:
         load_recipe(other, kind)
     options: TextSearchOptions = search_options(recipe.search, given)
     if isinstance(options, SearchOptions) and options.uses_fusion:
-        load_recipe(find_model(expand_path(str(options.language_model))), LanguageModelConfig)
+        load_recipe(find_other_model(str(options.language_model)), LanguageModelConfig)
     if isinstance(options, SearchOptions) and options.uses_reranking:
-        folder = find_model(expand_path(str(options.rerank_model)))
+        folder = find_other_model(str(options.rerank_model))
         read_metadata(folder)
         load_model_config(folder)
     return recipe, options

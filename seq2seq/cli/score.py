@@ -14,8 +14,8 @@ from seq2seq.config import LanguageModelConfig, SearchOptions, TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import ConfigError
-from seq2seq.inference.output import ESCAPED_LINE_ENDS, OutputFormat
-from seq2seq.model_directory.pretrained import find_model
+from seq2seq.inference.output import ESCAPED
+from seq2seq.model_directory.pretrained import find_model, find_other_model
 from seq2seq.storage.files import STDOUT, place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
@@ -30,6 +30,7 @@ KEYS = (
     "ensemble_weights", "ensemble_average",
 )  # fmt: skip
 Normalization = Literal["search", "mean", "sum"]
+ScoreFormat = Literal["text", "tsv", "jsonl"]
 N_BEST_PANEL = "N-best lists"
 
 
@@ -64,7 +65,7 @@ def score(
         ),
     ] = "search",
     output_format: Annotated[
-        OutputFormat,
+        ScoreFormat,
         typer.Option(
             "--format",
             help="text: one number per line; tsv: source<TAB>target<TAB>score; jsonl: one object per line, with tokens "
@@ -168,7 +169,6 @@ def _options(models: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
         ModelDirectoryError: A model does not exist, or a language model is in an ensemble.
     """
     from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
-    from seq2seq.storage.files import expand_path
 
     read_metadata(models[0])
     if len(models) == 1 and isinstance(load_model_config(models[0]), LanguageModelConfig):
@@ -178,7 +178,7 @@ def _options(models: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
         for model in models:
             load_recipe(model, TranslationConfig)
     if (other := given.get("language_model")) is not None:
-        load_recipe(find_model(expand_path(other)), LanguageModelConfig)
+        load_recipe(find_other_model(other), LanguageModelConfig)
     return given
 
 
@@ -204,7 +204,7 @@ def _score_chunks(
     chunks: Iterator[list[tuple[str, str]]],
     written: Any,
     advance: Callable[[int], None],
-    output_format: OutputFormat,
+    output_format: ScoreFormat,
 ) -> None:
     done = 0
     for chunk in chunks:
@@ -215,14 +215,14 @@ def _score_chunks(
         done += len(chunk)
 
 
-def _row(output_format: OutputFormat, number: int, pair: tuple[str, str], score: "PairScore") -> str:
+def _row(output_format: ScoreFormat, number: int, pair: tuple[str, str], score: "PairScore") -> str:
     value = f"{score.score:.6f}"
     if output_format == "text":
         return value
     if output_format == "tsv":
         return "\t".join((*(" ".join(side.split("\t")) for side in pair), value))
     values = {"line": number, "source": pair[0], "target": pair[1], **score.as_dict()}
-    return json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED_LINE_ENDS)
+    return json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED)
 
 
 def _rescored(

@@ -133,11 +133,10 @@ def _check_models(config: Config) -> None:
         ModelDirectoryError: A folder does not exist.
     """
     from seq2seq.model_directory.directory import read_metadata
-    from seq2seq.model_directory.pretrained import find_model
-    from seq2seq.storage.files import expand_path
+    from seq2seq.model_directory.pretrained import find_other_model
 
     for model in (config.training.warm_start, config.tokenizer.from_model):
-        if model is not None and not (folder := find_model(expand_path(model))).is_dir():
+        if model is not None and not (folder := find_other_model(model)).is_dir():
             read_metadata(folder)  # which raises
 
 

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 BULK_PANEL = "Bulk translation"
 CONSTRAINTS_PANEL = "Constraints"
+PROMPTS: dict[InputFormat, str] = {
+    "text": "Type a sentence and press Enter",
+    "jsonl": 'Type an object such as {"text": "The dog sleeps.", "prefix": "Der"} and press Enter',
+}
 
 
 @with_search_options()
@@ -188,6 +192,9 @@ def translate(
             f"--format {output_format} has one translation per line, but --n-best is {n_best}. Use --format tsv or "
             "jsonl."
         )
+    output_format = output_format or ("tsv" if several else "text")
+    if search.get("confidence") and output_format != "jsonl":
+        raise ConfigError(f"--confidence: is not part of --format {output_format}. Use --format jsonl.")
     others, texts = split_models(texts)
     models = [model, *others]
     if engine == "local":
@@ -215,19 +222,18 @@ def translate(
     translator.check(options)
     asks = prefix or include or exclude
     common = Request("", prefix, include or (), exclude or ()) if asks else None
-    if output_format == "aligned" and not translator.model.uses_attention:
+    if output_format == "aligned" and not translator.step_sources.uses_attention:
         raise ConfigError(
             f"--format aligned: {model} was made with 'decoder.attention: none' and cannot align. Translate with "
             "--format text, then use seq2seq align --ibm1."
         )
-    output_format = output_format or ("tsv" if several else "text")
     if files is None:
         summary = TranslationSummary(
             low_log_prob(scores, options), translator.source_lines.usual_sentences, options.no_repeat_ngram_size
         )
         loading = time.perf_counter() - start
         with (
-            texts_or_input(texts, source, "Type a sentence and press Enter", ACCEPTED_KINDS[input_format]) as lines,
+            texts_or_input(texts, source, PROMPTS[input_format], ACCEPTED_KINDS[input_format]) as lines,
             open_output(target, inputs=inputs) as written,
         ):
             _translate_lines(translator, lines, written, options, output_format, summary, quiet, input_format, common)

@@ -293,17 +293,23 @@ class SearchOptions(TranslationSearchOptions):
 
     @model_validator(mode="after")
     def _check_candidates(self) -> Self:
+        if self.uses_reranking and self.decision != "score":
+            raise ValueError(
+                f"'decision' is '{self.decision}', which does not depend on scores, but there is a 'rerank_model', "
+                "which changes only scores"
+            )
         if self.candidates is None:
-            if self.sample and self.decision != "score":
+            key = "decision" if self.decision != "score" else "rerank_model"
+            if self.sample and (key == "decision" or (self.uses_reranking and self.n_best == 1)):
                 raise ValueError(
-                    f"'decision' is '{self.decision}' and 'sample' is true, but there are no 'candidates', the number "
-                    "of samples, e.g. 50"
+                    f"'{key}' is '{getattr(self, key)}' and 'sample' is true, but there are no 'candidates', the "
+                    "number of samples, e.g. 50"
                 )
             return self
         if not (self.sample or self.decides):
             raise ValueError(
-                f"'candidates' is {self.candidates}: it is for 'decision: mbr-chrf' and 'mbr-bleu', for 'distinct' and "
-                "for 'sample'"
+                f"'candidates' is {self.candidates}: it is for 'decision: mbr-chrf' and 'mbr-bleu', for 'distinct', "
+                "for 'rerank_model' and for 'sample'"
             )
         if self.candidates < self.n_best:
             raise ValueError(f"'candidates' is {self.candidates}, less than 'n_best' {self.n_best}")
@@ -332,9 +338,9 @@ class SearchOptions(TranslationSearchOptions):
         return self.rerank_model is not None and self.rerank_weight > 0
 
     def without_external_files(self) -> "SearchOptions":
-        """The same options without those that training cannot use yet, see `EXTERNAL_OPTIONS`."""
+        """The same options without those that training does not use, see `EXTERNAL_OPTIONS`."""
         return SearchOptions(**self.model_dump(exclude=set(EXTERNAL_OPTIONS)))
 
 
-# Keys that refer to files derived from a trained model, or to another model.
+# Keys without effect in training, where there is one model, without files derived from it, and one hypothesis.
 EXTERNAL_OPTIONS = tuple(key for key in SearchOptions.model_fields if key not in TranslationSearchOptions.model_fields)

@@ -6,7 +6,7 @@ has, and markup must have more than a tag at the beginning.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from shlex import quote
 from typing import Any, NamedTuple
@@ -110,20 +110,20 @@ TALK_LINE = re.compile(rf"<({TALK_TAGS})\b[^>\n]*>.*</\1> *\r?$", re.MULTILINE)
 TIMES = re.compile(r"(\d+:)?\d\d:\d\d[,.]\d{3} +--> +(\d+:)?\d\d:\d\d[,.]\d{3}")
 
 
-def check_file_kind(head: bytes, name: str, command: str = "", accepts: str = "") -> None:
+def check_file_kind(head: bytes, name: str, command: str = "", accepts: Collection[str] = ()) -> None:
     """Check that a file has lines of text.
 
     Args:
         head: First `HEAD_BYTES` of the file, uncompressed, or all of it.
         name: Name of the file, for the error.
         command: Command that uncompresses the file, if it is compressed.
-        accepts: A kind of file besides lines of text.
+        accepts: Kinds of files besides lines of text.
 
     Raises:
         CorpusError: It is something else; the message says what, and how to convert it to text.
     """
     kind = find_file_kind(head)
-    if kind and kind.name != accepts:
+    if kind and kind.name not in accepts:
         remedy = with_file(kind.remedy, name, command)
         raise CorpusError(f"{name}: expected lines of text in UTF-8, found {kind.name}. {remedy}")
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -72,7 +72,7 @@ def decode_lines(
             yield text
 
 
-def count_lines(path: Path, accepts: str = "") -> int:
+def count_lines(path: Path, accepts: Collection[str] = ()) -> int:
     """Number of lines in a file, compressed or not, as these readers count them; errors as in `open_text`."""
     with wrap_reading_errors(str(path)), open_text(path, accepts=accepts) as handle:
         return sum(1 for _ in handle)
@@ -104,7 +104,7 @@ def strip_line_end(raw: bytes, number: int) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def open_text(path: Path, lenient: bool = False, accepts: str = "") -> "io.BufferedReader[Any]":
+def open_text(path: Path, lenient: bool = False, accepts: Collection[str] = ()) -> "io.BufferedReader[Any]":
     """Open a file or stream for reading bytes of text, uncompressed; errors as in `open_input` and `text_stream`."""
     name, file = place_name(path), open_input(path)
     with wrap_reading_errors(name):
@@ -116,7 +116,7 @@ def open_text(path: Path, lenient: bool = False, accepts: str = "") -> "io.Buffe
 
 
 def text_stream(
-    file: "io.BufferedReader[Any]", name: str, lenient: bool = False, accepts: str = ""
+    file: "io.BufferedReader[Any]", name: str, lenient: bool = False, accepts: Collection[str] = ()
 ) -> "io.BufferedReader[Any]":
     """Check the first bytes of an open file, and return the file, uncompressed if it is compressed.
 
@@ -127,7 +127,7 @@ def text_stream(
         name: Name of the file, for errors.
         lenient: Whether its lines are for `decode_lines`, which replaces invalid bytes: a file that is entirely in
             another encoding is then an error here.
-        accepts: A kind of file besides lines of text, see `file_kinds`.
+        accepts: Kinds of files besides lines of text, see `file_kinds`.
 
     Raises:
         CorpusError: It is not text in UTF-8, compressed or not; the message says what it is and what to do.

@@ -11,7 +11,7 @@ from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import set_tf32
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ArgumentError, ConfigError
 from seq2seq.inference.alignment import (
     DEFAULT_SYMMETRIZATION,
     Directions,
@@ -42,6 +42,7 @@ class AttentionAligner:
         reverse: Likewise, from the target's language to the source's.
 
     Raises:
+        ArgumentError: A translator is an ensemble.
         ConfigError: A model has no attention.
     """
 
@@ -85,7 +86,9 @@ class _Attention:
     """Teacher-forced attention of one model between words."""
 
     def __init__(self, translator: "Translator") -> None:
-        model = translator.model
+        model, *others = translator.models
+        if others:
+            raise ArgumentError("an ensemble cannot align: pass a translator with one of its models.")
         if not model.uses_attention:
             raise ConfigError(
                 "the model was made with 'decoder.attention: none' and cannot align. Use a model with attention, or "

@@ -138,13 +138,18 @@ def align_hypothesis(
     Raises:
         ArgumentError: The hypothesis has no attention.
     """
-    if hypothesis.attention.shape != (len(hypothesis.tokens), len(translation.source_tokens)):
+    if not has_attention(translation, hypothesis):
         raise ArgumentError(
             "align_hypothesis: hypothesis: found no attention. Use translator.translate(sentences) with a model that "
             "has attention."
         )
     pieces = translation.source_tokens, plain_form(source), hypothesis.tokens, plain_form(hypothesis.text)
     return symmetrize(*links_from_attention(attention_between_words(hypothesis.attention, *pieces)), method)
+
+
+def has_attention(translation: "Translation", hypothesis: "Hypothesis") -> bool:
+    """Whether a hypothesis of a translation has its attention; a blank line's, without tokens, always has."""
+    return hypothesis.attention.shape == (len(hypothesis.tokens), len(translation.source_tokens))
 
 
 def to_pharaoh(links: Iterable[Link]) -> str:

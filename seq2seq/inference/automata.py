@@ -11,10 +11,11 @@ looks up (`search.Automata`). There are three kinds:
 A variant that begins with a lower-case letter may also begin with a capital, as at the beginning of a sentence.
 """
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from seq2seq.text.scripts import is_word_character
 DONE = 0  # the state in which nothing is required any more
 START = 1
 FIRST_BYTE = 0x110000  # byte B of byte fallback is written as the code point FIRST_BYTE + B, which no character has
-MAX_COMPILED = 1000  # automata kept, the most recently used ones
+MAX_KEPT_ENTRIES = 50_000_000  # states times vocabulary (5 bytes each) of the automata that are kept
 NEVER = np.iinfo(np.int32).max // 2
 # A state of occurrences: pairs of a begun phrase and the number of its characters so far, and whether the last
 # character is not part of a word.
@@ -91,13 +92,49 @@ def _is_word(code: int) -> bool:
 
 
 class AutomatonCompiler:
-    """Compiles text into automata over the vocabulary of a tokenizer, and keeps the most recently used ones."""
+    """Compiles text into automata over the vocabulary of a tokenizer; threads may share it.
+
+    The most recently used ones are kept, as many as have `MAX_KEPT_ENTRIES` table entries.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer, self.pieces = tokenizer, PieceCharacters(tokenizer)
-        self.prefix: Callable[[str], Automaton | None] = lru_cache(MAX_COMPILED)(self._prefix)
-        self.required: Callable[[tuple[str, ...]], Automaton | None] = lru_cache(MAX_COMPILED)(self._required)
-        self.forbidden: Callable[[tuple[str, ...]], Automaton | None] = lru_cache(MAX_COMPILED)(self._forbidden)
+        self._kept: OrderedDict[Hashable, Automaton | None] = OrderedDict()
+        self._entries = 0
+        self._lock = threading.Lock()
+
+    def prefix(self, text: str) -> Automaton | None:
+        """An automaton for a text that comes first; None if it is blank or cannot be spelled.
+
+        Space at its end completes the last word.
+        """
+        return self._keep(self._prefix, text)
+
+    def required(self, variants: tuple[str, ...]) -> Automaton | None:
+        """An automaton for a phrase of which one variant must occur; None if none can be spelled."""
+        return self._keep(self._required, variants)
+
+    def forbidden(self, phrases: tuple[str, ...]) -> Automaton | None:
+        """An automaton for phrases none of which may occur; None if none can be spelled."""
+        return self._keep(self._forbidden, phrases)
+
+    def _keep(self, compiler: Callable[[Any], Automaton | None], asked: Hashable) -> Automaton | None:
+        key = compiler.__name__, asked
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = compiler(asked)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._entries += self._size(made)
+            while self._entries > MAX_KEPT_ENTRIES and len(self._kept) > 1:
+                self._entries -= self._size(self._kept.popitem(last=False)[1])
+        return made
+
+    def _size(self, automaton: Automaton | None) -> int:
+        return self.tokenizer.vocabulary_size if automaton is None else automaton.next_states.size
 
     def spell(self, text: str) -> list[int] | None:
         """The code points of a text as tokens spell it; None if the vocabulary lacks a character.
@@ -108,10 +145,6 @@ class AutomatonCompiler:
         return None if UNK_ID in ids else [code for piece in self.tokenizer.pieces(ids) for code in _codes(piece)]
 
     def _prefix(self, text: str) -> Automaton | None:
-        """An automaton for a text that comes first; None if it is blank or cannot be spelled.
-
-        Space at its end completes the last word.
-        """
         codes = self.spell(text)
         if not codes:
             return None
@@ -131,7 +164,6 @@ class AutomatonCompiler:
         return self._finish(next_states, blocked, [False] * (length + 1), [START], [self.tokenizer.encode(text)])
 
     def _required(self, variants: tuple[str, ...]) -> Automaton | None:
-        """An automaton for a phrase of which one variant must occur; None if none can be spelled."""
         possible = [variant for variant in variants if self.spell(variant)]
         if not possible:
             return None
@@ -140,7 +172,6 @@ class AutomatonCompiler:
         return self._finish(next_states, blocked, may_end, starts, self.tokenizer.encode_batch(possible))
 
     def _forbidden(self, phrases: tuple[str, ...]) -> Automaton | None:
-        """An automaton for phrases none of which may occur; None if none can be spelled."""
         possible = [phrase for phrase in phrases if self.spell(phrase)]
         if not possible:
             return None

@@ -1,7 +1,7 @@
 """Temperature scaling: fitting a temperature, storing it with a model, and token probabilities at this temperature."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.data.padding import batches_by_length, pad
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
-from seq2seq.devices.device import set_tf32
+from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.errors import EvaluationError, ModelDirectoryError
 from seq2seq.inference.confidence import Calibration, CalibrationScores, expected_calibration_error
 from seq2seq.inference.results import Translation
+from seq2seq.inference.teacher_forcing import Ids, TeacherForcing
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.model_directory.derived_files import (
     CALIBRATION_FILE,
@@ -24,36 +23,30 @@ from seq2seq.model_directory.derived_files import (
 )
 from seq2seq.model_directory.directory import WEIGHTS_FILE
 from seq2seq.model_directory.pretrained import refuse_pretrained
-from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
 from seq2seq.storage.files import atomic_write
 
-BATCH_TOKENS = 4000  # padded tokens of both sides that are read at once
-MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabulary
 MAX_TOKENS = 50_000  # enough target tokens to fit one number; further pairs are not read
 LIMITS = 0.05, 20.0  # of the temperature
 TOLERANCE = 1e-4  # relative, of the temperature
 
-Ids = Sequence[int]
 
+class TemperatureScaling:
+    """Temperature of one model, and how well its probabilities fit at any temperature; threads may share it.
 
-class TokenProbabilities:
-    """Teacher-forced probabilities of one model at any temperature; threads may share it.
+    Results do not depend on the batch.
 
-    The probabilities are over all target tokens, whatever a search restricts, and do not depend on the batch.
+    Args:
+        forcing: Teacher forcing with the model.
     """
 
-    def __init__(self, model: Seq2Seq) -> None:
-        self.model = model
-
-        @forward_only()
-        def log_probs(readout: tf.Tensor, labels: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
-            scaled = tf.nn.log_softmax(logits(readout) / temperature)
-            return tf.gather(scaled, labels, batch_dims=1)
+    def __init__(self, forcing: TeacherForcing) -> None:
+        self.forcing = forcing
 
         @forward_only()
         def measure(readout: tf.Tensor, labels: tf.Tensor, temperature: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            scores = logits(readout)
+            columns, bias = forcing.model.output_weights()
+            scores = tf.cast(tf.matmul(readout, tf.cast(columns, readout.dtype)), tf.float32) + bias
             scores -= tf.reduce_max(scores, axis=1, keepdims=True)
             scaled = tf.nn.log_softmax(scores / temperature)
             probs = tf.exp(scaled)
@@ -63,41 +56,14 @@ class TokenProbabilities:
             right = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
             return tf.gather(scaled, labels, batch_dims=1), mean - own, variance, tf.reduce_max(probs, axis=1), right
 
-        def logits(readout: tf.Tensor) -> tf.Tensor:
-            columns, bias = model.output_weights()
-            return tf.cast(tf.matmul(readout, tf.cast(columns, readout.dtype)), tf.float32) + bias
-
-        tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-        readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
-        signature = [readouts, labels, tf.TensorSpec([], tf.float32)]
-        self._read_out = tf.function(forward_only()(model.readouts), input_signature=[tokens] * 2, autograph=False)
-        self._log_probs = tf.function(log_probs, input_signature=signature, autograph=False)
-        self._measure = tf.function(measure, input_signature=signature, autograph=False)
-
-    def run(self, sources: Sequence[Ids], targets: Sequence[Ids], temperature: float) -> list[np.ndarray]:
-        """Probabilities of the tokens of each target, (L,) float32.
-
-        Args:
-            sources: Source token ids without EOS.
-            targets: Target token ids, one list per source; one without tokens has no probabilities.
-            temperature: Divisor of the logits.
-        """
-        found = [np.zeros(0, np.float32)] * len(targets)
-        for rows, readout, labels in self._readouts(sources, targets):
-            blocks = [
-                self._log_probs(readout[block], labels[block], temperature).numpy() for block in self._blocks(labels)
-            ]
-            real = [np.asarray(targets[row]) != PAD_ID for row in rows]  # a model might generate the token for padding
-            ends = np.cumsum([mask.sum() for mask in real])[:-1]
-            for row, mask, own in zip(rows, real, np.split(np.exp(np.concatenate(blocks)), ends), strict=True):
-                found[row] = np.zeros(len(mask), np.float32)
-                found[row][mask] = own
-        return found
+        self._measure = tf.function(measure, input_signature=forcing.signature, autograph=False)
 
     def add_confidence(
         self, translations: Sequence[Translation], sources: Sequence[Ids], tokenizer: Tokenizer, temperature: float
     ) -> list[Translation]:
         """The translations with the probabilities of all tokens of all hypotheses, `token_confidence`.
+
+        The probabilities are over all target tokens, whatever the search was restricted to.
 
         Args:
             translations: Translations by any search.
@@ -107,8 +73,9 @@ class TokenProbabilities:
         """
         both = [(ids, one) for ids, own in zip(sources, translations, strict=True) for one in own.hypotheses]
         targets = [tokenizer.ids(hypothesis.tokens) for _, hypothesis in both]
-        found = self.run([ids for ids, _ in both], targets, temperature)
-        sure = (replace(one, token_confidence=own) for (_, one), own in zip(both, found, strict=True))
+        found = self.forcing.run([ids for ids, _ in both], targets, temperature=temperature)
+        pairs = zip(both, found, strict=True)
+        sure = (replace(one, token_confidence=np.exp(forced.log_probs)) for (_, one), forced in pairs)
         return [replace(one, hypotheses=list(islice(sure, len(one.hypotheses)))) for one in translations]
 
     def fit(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> Calibration:
@@ -132,7 +99,7 @@ class TokenProbabilities:
         pairs = pairs[: int(np.searchsorted(ends, MAX_TOKENS)) + 1]
         if not pairs:
             raise EvaluationError("there is nothing to calibrate on: no pair has text on both sides.")
-        readout, labels = self._all_readouts(pairs)
+        readout, labels = self.forcing.readouts(*zip(*pairs, strict=True))
         low, high = 1 / LIMITS[1], 1 / LIMITS[0]
         inverse = 1.0
         while high - low > TOLERANCE * inverse:
@@ -151,7 +118,7 @@ class TokenProbabilities:
         pairs = [(s, [*t, EOS_ID]) for s, t in zip(sources, targets, strict=True) if s and t]
         if not pairs:
             raise EvaluationError("there is nothing to measure calibration on: no pair has text on both sides.")
-        return self._scores(*self._all_readouts(pairs), temperature)
+        return self._scores(*self.forcing.readouts(*zip(*pairs, strict=True)), temperature)
 
     def _scores(self, readout: tf.Tensor, labels: tf.Tensor, temperature: float) -> CalibrationScores:
         log_probs, _, _, confidences, right = self._measured(readout, labels, temperature)
@@ -164,26 +131,9 @@ class TokenProbabilities:
         )
 
     def _measured(self, readout: tf.Tensor, labels: tf.Tensor, temperature: float) -> list[np.ndarray]:
-        blocks = [self._measure(readout[block], labels[block], temperature) for block in self._blocks(labels)]
-        return [np.concatenate(values).astype(np.float64) for values in zip(*blocks, strict=True)]
-
-    def _blocks(self, labels: tf.Tensor) -> list[slice]:
-        most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
-        return [slice(start, start + most) for start in range(0, len(labels), most)]
-
-    def _all_readouts(self, pairs: Sequence[tuple[Ids, Ids]]) -> tuple[tf.Tensor, tf.Tensor]:
-        batches = list(self._readouts(*zip(*pairs, strict=True)))
-        return tf.concat([readout for _, readout, _ in batches], 0), tf.concat([labels for *_, labels in batches], 0)
-
-    def _readouts(
-        self, sources: Sequence[Ids], targets: Sequence[Ids]
-    ) -> Iterator[tuple[list[int], tf.Tensor, tf.Tensor]]:
-        """Batches of pairs: their places, and the output layer's inputs and labels of all their target tokens."""
-        set_tf32(self.model.precision)
-        lengths = [len(target) and len(source) + len(target) for source, target in zip(sources, targets, strict=True)]
-        for rows in batches_by_length(lengths, lambda length: BATCH_TOKENS // (length + 1)):
-            padded = pad([[*sources[row], EOS_ID] for row in rows]), pad([targets[row] for row in rows])
-            yield rows, *self._read_out(*padded)
+        blocks = self.forcing.blocks(len(labels))
+        found = [self._measure(readout[block], labels[block], temperature) for block in blocks]
+        return [np.concatenate(values).astype(np.float64) for values in zip(*found, strict=True)]
 
 
 def save_calibration(folder: Path, calibration: Calibration, made_from: str) -> None:

@@ -1,12 +1,12 @@
 """Output rows of translated lines, which may be requests."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.inference.alignment import align_hypothesis, to_pharaoh, words_of
+from seq2seq.inference.alignment import align_hypothesis, has_attention, to_pharaoh, words_of
 from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs TensorFlow
@@ -15,13 +15,14 @@ if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs Tenso
     from seq2seq.inference.results import Hypothesis, Translation
     from seq2seq.inference.translator import Translator
 
-# In JSON rows, since programs that do not read JSON take these characters for line ends.
-ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+# In JSON rows: programs that do not read JSON take the first for line ends, and UTF-8 lacks halves of surrogate pairs.
+ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029, *range(0xD800, 0xE000))}
 
 OutputFormat = Literal["text", "tsv", "jsonl", "aligned"]
 InputFormat = Literal["text", "jsonl"]
 ONE_ROW_FORMATS = ("text", "aligned")  # with one translation per line, and no scores
-ACCEPTED_KINDS: dict[InputFormat, str] = {"text": "", "jsonl": "JSON Lines"}  # of files, besides lines of text
+# Kinds of files, besides lines of text; a single line of JSON Lines is JSON.
+ACCEPTED_KINDS: dict[InputFormat, Sequence[str]] = {"text": (), "jsonl": ("JSON Lines", "JSON")}
 
 
 def translate_to_rows(
@@ -47,7 +48,8 @@ def translate_to_rows(
         options: Search options.
         output_format: Format of a row.
         name: Name of the file in warnings.
-        on_warning: Called with a warning message for each line that is cut off or does not satisfy its request.
+        on_warning: Called with a warning message for each line that is cut off, does not satisfy its request, or is too
+            long to be aligned.
         first: Number of the first of `lines` in its file.
         chunk: Number of lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
@@ -61,7 +63,7 @@ def translate_to_rows(
     from seq2seq.inference.requests import Request
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
-    attention = output_format in ("jsonl", "aligned") and translator.model.uses_attention
+    attention = output_format in ("jsonl", "aligned") and translator.step_sources.uses_attention
 
     def read_request(line: str, number: int) -> "str | Request":
         if input_format == "jsonl":
@@ -82,6 +84,11 @@ def translate_to_rows(
             )
         if translation.unsatisfied:
             on_warning(f"{name}:{number}: the translation does not satisfy {'; '.join(translation.unsatisfied)}.")
+        if attention and not has_attention(translation, translation.hypotheses[0]):
+            on_warning(
+                f"{name}:{number}: too long to keep attention, so its word alignment is empty. Divide the line at the "
+                "ends of sentences."
+            )
         on_translated(number, translation)
         yield list(
             _rows(output_format, number, request if isinstance(request, str) else request.text, translation, attention)
@@ -118,10 +125,9 @@ def _rows(
         if attention:
             for hypothesis, own in zip(translation.hypotheses, values["translations"], strict=True):
                 own |= {"words": words_of(hypothesis.text), "alignment": _alignment(line, translation, hypothesis)}
-        yield json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED_LINE_ENDS)
+        yield json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED)
 
 
 def _alignment(line: str, translation: "Translation", hypothesis: "Hypothesis") -> str:
-    """Alignment by attention; "" for a line of more segments than attention is kept for."""
-    kept = hypothesis.attention.shape == (len(hypothesis.tokens), len(translation.source_tokens))
-    return to_pharaoh(align_hypothesis(line, translation, hypothesis)) if kept else ""
+    is_there = has_attention(translation, hypothesis)
+    return to_pharaoh(align_hypothesis(line, translation, hypothesis)) if is_there else ""

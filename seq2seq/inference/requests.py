@@ -1,20 +1,22 @@
 """Lines to translate, and the constraints on their translations."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 
 import numpy as np
 
 from seq2seq.arguments import check_arguments, describe
+from seq2seq.config import SearchOptions
 from seq2seq.corpora.glossary import Glossary, Term
 from seq2seq.data.padding import batches_by_length
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, CorpusError, suggest_similar
 from seq2seq.inference.automata import Automaton, AutomatonCompiler
 from seq2seq.inference.demands import Demand
-from seq2seq.inference.segments import Part
+from seq2seq.inference.segments import Part, SourceLines, divide_line
 from seq2seq.search import Automata
 from seq2seq.text.cleaning import plain_form
 from seq2seq.text.phrases import split_variants
@@ -87,7 +89,7 @@ class Request:
         example = '{"text": "The house is big.", "prefix": "Das ", "include": ["Haus|Häuser"], "exclude": ["gross"]}'
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: not JSON: {error}. Expected an object such as {example}.") from None
         if not isinstance(values, dict) or "text" not in values:
             raise CorpusError(f"{place}: expected a JSON object with the key 'text', such as {example}.")
@@ -118,6 +120,38 @@ def demands_of(request: Request, source: str = "", glossary: Glossary | None = N
     if prefix := plain_form(request.prefix):
         demands.insert(0, Demand("prefix", (prefix + " " * request.prefix[-1:].isspace(),)))
     return list(dict.fromkeys(demands))
+
+
+def as_requests(lines: Iterable[str | Request]) -> list[Request]:
+    """Lines as requests; nothing is asked of plain text."""
+    return [line if isinstance(line, Request) else Request(line) for line in lines]
+
+
+def divide_requests(
+    requests: Sequence[Request],
+    tokenizer: Tokenizer,
+    source_lines: SourceLines,
+    options: SearchOptions,
+    glossary: Glossary | None,
+) -> list[list[Part]]:
+    """The units in which each line is translated, with the demands on each; none for a line without tokens.
+
+    Args:
+        requests: The lines.
+        tokenizer: Source tokenizer.
+        source_lines: See `divide_line`.
+        options: Search options.
+        glossary: See `demands_of`.
+    """
+    divide = partial(divide_line, tokenizer=tokenizer, source_lines=source_lines, options=options)
+    encoded = tokenizer.encode_batch([request.text for request in requests])
+    return [
+        [
+            part._replace(demands=demands_of(request, part.source_text(tokenizer), glossary))
+            for part in divide(line, request.text, ids, whole=request.is_whole)
+        ]
+        for line, request, ids in zip(count(), requests, encoded)
+    ]
 
 
 class DemandCompiler:

@@ -10,7 +10,7 @@ from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError
 from seq2seq.inference.results import Translation
 from seq2seq.inference.scorer import Scorer
-from seq2seq.storage.files import expand_path
+from seq2seq.model_directory.pretrained import find_other_model
 
 Languages = tuple[str | None, str | None]
 Direction = Literal["same", "reverse", "language model"]
@@ -62,7 +62,7 @@ class Reranker:
             CorpusError: An environment variable in the path is not set.
             ModelDirectoryError: The model is missing or damaged.
         """
-        scorer = Scorer.load(expand_path(path), precision, on_warning)
+        scorer = Scorer.load(find_other_model(path), precision, on_warning)
         if not scorer.reads_source:
             return cls(scorer, "language model")
         return cls(scorer, find_direction(path, scorer, tokenizers, languages))

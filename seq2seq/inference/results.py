@@ -241,10 +241,10 @@ def make_hypotheses(
     return hypotheses
 
 
-def blank_translation(unsatisfied: tuple[str, ...] = ()) -> Translation:
+def blank_translation() -> Translation:
     """The translation of a sentence without tokens."""
     nothing = Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
-    return Translation([], [nothing], unsatisfied=unsatisfied)
+    return Translation([], [nothing])
 
 
 def truncation_warning(truncated: int, sentences: int) -> str:

@@ -45,7 +45,7 @@ class Scorer:
     model's probabilities, have none either.
 
     A blank side is read as a sentence without words, which is only `</s>`. If both are blank, the score is 0, like that
-    of the translation of a blank line. A language model ignores the source and scores a blank target with 0.
+    of the translation of a blank line. A language model ignores the text of the source.
 
     Args:
         step_sources: The models and their tokenizers.
@@ -132,7 +132,7 @@ class Scorer:
             pairs: Raw source and target; further elements, such as the origin of a `SentencePair`, are ignored.
             options: Options, by default those of the scorer.
             prefixes: The beginning of each target that is given, not to be scored: tokens that end within it count as
-                certain, as in a search with this prefix. () for none.
+                certain. () for none. The score of a search scores the prefix of a `Request`, too.
             on_progress: Called with the number of pairs done so far.
 
         Raises:
@@ -141,10 +141,7 @@ class Scorer:
             OutOfMemoryError: A pair does not fit into memory, even alone.
         """
         targets = self.tokenizers.target.encode_batch([pair[1] for pair in pairs])
-        if self.reads_source:
-            sources = self.tokenizers.source.encode_batch([pair[0] for pair in pairs])
-        else:
-            sources = [[]] * len(pairs)
+        sources = self.tokenizers.source.encode_batch([pair[0] for pair in pairs])
         if prefixes and len(prefixes) != len(pairs):
             raise ArgumentError(
                 f"prefixes: expected one for each of {pluralize(len(pairs), 'pair')}, found {len(prefixes)}."
@@ -154,6 +151,8 @@ class Scorer:
             for number, (target, prefix) in enumerate(zip(pairs, prefixes, strict=False))
         ]
         ended = [[*target, EOS_ID] if source or target else [] for source, target in zip(sources, targets, strict=True)]
+        if not self.reads_source:
+            sources = [[]] * len(pairs)
         return self.score_ids(sources, ended, options, prefix_lengths=given, on_progress=on_progress)
 
     @check_arguments()

@@ -200,7 +200,7 @@ def longest_part(parts: Iterable[Part]) -> int:
 
 def explain_shortage(parts: Sequence[Part], options: "SearchOptions", shortage: str) -> str:
     """Explanation for parts that did not fit into memory together."""
-    key = "n_best" if options.sample else "beam_size"
+    key = "beam_size" if not options.sample else "n_best" if options.candidates is None else "candidates"
     length, hypotheses = longest_part(parts), f"'{key}' {options.num_hypotheses}"
     if len(parts) > 1:
         return (

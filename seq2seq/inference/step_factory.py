@@ -23,7 +23,7 @@ from seq2seq.inference.step_sources import (
 from seq2seq.model_directory.derived_files import copy_derived_files, files_of_search
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
-from seq2seq.model_directory.pretrained import find_model
+from seq2seq.model_directory.pretrained import find_other_model
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.plurals import pluralize
@@ -181,7 +181,7 @@ class StepSourceFactory:
         """
         with self._lock:
             if path not in self._language_models:
-                model, tokenizer, _ = load_language_model(find_model(expand_path(path)), self.models[0].precision)
+                model, tokenizer, _ = load_language_model(find_other_model(path), self.models[0].precision)
                 theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
                 if theirs != ours:
                     raise ConfigError(
@@ -210,7 +210,7 @@ def external_checksums(options: SearchOptions) -> dict[str, str]:
         f"{key}/{file}": digest
         for key, is_used in asked.items()
         if is_used
-        for file, digest in checksums(find_model(expand_path(getattr(options, key)))).items()
+        for file, digest in checksums(find_other_model(getattr(options, key))).items()
     }
     if options.glossary is not None:
         found["glossary"] = text_checksum(expand_path(options.glossary))

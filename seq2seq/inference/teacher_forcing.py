@@ -1,7 +1,7 @@
 """Log-probabilities of given target tokens: teacher forcing in batches of similar lengths."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -12,12 +12,14 @@ from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.layers.custom_gradient import forward_only
+from seq2seq.layers.losses import output_cross_entropy
 from seq2seq.models.base import DecoderModel
 
 BATCH_TOKENS = 4000  # padded tokens of both sides that are read at once
 MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabulary and however long the line
 
 Ids = Sequence[int]
+Result = TypeVar("Result")
 
 
 class ForcedTokens(NamedTuple):
@@ -52,17 +54,24 @@ class TeacherForcing:
         self._memory = BatchSplitter()  # of padded tokens
 
         @forward_only()
-        def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            return model.loss_from_readouts(readout, labels)[1]
+        def nll(readout: tf.Tensor, labels: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+            table, bias = model.output_embedding.table.value, model.output_bias.value
+            return output_cross_entropy(readout, table / temperature, bias / temperature, labels, 0.0)[1]
 
         tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
+        self.signature = [readouts, labels, tf.TensorSpec([], tf.float32)]  # of what reads `readouts` at a temperature
         read_out = forward_only()(model.readouts_and_coverage)
         self._read_out = tf.function(read_out, input_signature=[tokens] * 2, autograph=False)
-        self._nll = tf.function(nll, input_signature=[readouts, labels], autograph=False)
+        self._nll = tf.function(nll, input_signature=self.signature, autograph=False)
 
     def run(
-        self, sources: Sequence[Ids], targets: Sequence[Ids], on_progress: ProgressCallback = no_progress
+        self,
+        sources: Sequence[Ids],
+        targets: Sequence[Ids],
+        on_progress: ProgressCallback = no_progress,
+        *,
+        temperature: float = 1.0,
     ) -> list[ForcedTokens]:
         """The result for each target; `NOTHING` for one without tokens.
 
@@ -70,12 +79,49 @@ class TeacherForcing:
             sources: Source token ids without EOS; empty ones for a language model.
             targets: Target token ids, one list per source; EOS is included if its probability counts.
             on_progress: Called with the number of targets done so far, those without tokens left out.
+            temperature: Divisor of the logits.
 
         Raises:
             OutOfMemoryError: A target does not fit into memory, even alone.
         """
-        set_tf32(self.model.precision)
+
+        def compute(
+            rows: Sequence[int], readout: tf.Tensor, labels: tf.Tensor, coverage: tf.Tensor
+        ) -> list[ForcedTokens]:
+            blocks = self.blocks(len(labels))
+            nll = np.concatenate([self._nll(readout[block], labels[block], temperature).numpy() for block in blocks])
+            log_probs = np.split(-nll, np.cumsum([len(targets[row]) for row in rows])[:-1])
+            covered = [row[: len(sources[index]) + 1] for index, row in zip(rows, coverage.numpy(), strict=True)]
+            # Copies: a view would keep the whole batch alive.
+            return [ForcedTokens(own.copy(), row.copy()) for own, row in zip(log_probs, covered, strict=True)]
+
         found, done = [NOTHING] * len(targets), 0
+        for rows, results in self._batches(sources, targets, compute):
+            for row, result in zip(rows, results, strict=True):
+                found[row] = result
+            done += len(rows)
+            on_progress(done)
+        return found
+
+    def readouts(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Inputs of the output layer at all target tokens, (N, E) compute dtype, and these tokens, (N,) int32.
+
+        Targets come in order of length, not in the given one; arguments and errors are those of `run`.
+        """
+        batches = self._batches(sources, targets, lambda rows, readout, labels, coverage: (readout, labels))
+        readouts, labels = zip(*(found for _, found in batches), strict=True)
+        return tf.concat(readouts, 0), tf.concat(labels, 0)
+
+    def blocks(self, tokens: int) -> list[slice]:
+        """Blocks of a number of tokens whose logits are computed at once."""
+        most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
+        return [slice(start, start + most) for start in range(0, tokens, most)]
+
+    def _batches(
+        self, sources: Sequence[Ids], targets: Sequence[Ids], compute: Callable[..., Result]
+    ) -> Iterator[tuple[Sequence[int], Result]]:
+        """Indices of the targets of each batch, and what `compute` makes of them and of the decoder's results."""
+        set_tf32(self.model.precision)
 
         def longest(rows: Sequence[int]) -> int:
             return max(len(sources[row]) for row in rows) + max(len(targets[row]) for row in rows)
@@ -88,24 +134,10 @@ class TeacherForcing:
                 return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from now on."
             return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
 
-        def compute(rows: Sequence[int]) -> list[ForcedTokens]:
+        def read(rows: Sequence[int]) -> Result:
             source, target = pad([[*sources[row], EOS_ID] for row in rows]), pad([targets[row] for row in rows])
-            readout, labels, coverage = self._read_out(source, target)
-            most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
-            blocks = [slice(start, start + most) for start in range(0, len(labels), most)]
-            nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
-            log_probs = np.split(-nll, np.cumsum([len(targets[row]) for row in rows])[:-1])
-            covered = [row[: len(sources[index]) + 1] for index, row in zip(rows, coverage.numpy(), strict=True)]
-            # Copies: a view would keep the whole batch alive.
-            return [ForcedTokens(own.copy(), row.copy()) for own, row in zip(log_probs, covered, strict=True)]
+            return compute(rows, *self._read_out(source, target))
 
         lengths = [len(target) and len(source) + len(target) for source, target in zip(sources, targets, strict=True)]
         for batch in batches_by_length(lengths, lambda length: BATCH_TOKENS // length):
-            for rows, results in self._memory.run(
-                batch, compute, size=size, explain=explain, on_warning=self.on_warning
-            ):
-                for row, result in zip(rows, results, strict=True):
-                    found[row] = result
-                done += len(rows)
-                on_progress(done)
-        return found
+            yield from self._memory.run(batch, read, size=size, explain=explain, on_warning=self.on_warning)

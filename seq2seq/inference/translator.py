@@ -3,9 +3,8 @@
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
-from itertools import count, islice
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,27 +13,25 @@ import numpy as np
 from seq2seq.arguments import AtLeastOne, Pair, check_arguments
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.data.tokenizer import EOS_ID, Tokenizer, Tokenizers
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import ArgumentError, ConfigError
-from seq2seq.inference.calibration import TokenProbabilities, load_calibration
+from seq2seq.inference.calibration import TemperatureScaling, load_calibration
 from seq2seq.inference.confidence import Calibration
 from seq2seq.inference.copies import reduce_with_models
-from seq2seq.inference.decision import decide
-from seq2seq.inference.demands import unsatisfied
 from seq2seq.inference.members import Paths, load_members
-from seq2seq.inference.repetition import repeats
-from seq2seq.inference.requests import DemandCompiler, Request, demands_of, stack
+from seq2seq.inference.parts import decide_part, join_parts, read_result
+from seq2seq.inference.requests import DemandCompiler, Request, as_requests, divide_requests, stack
 from seq2seq.inference.reranker import Reranker, Rerankers
-from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
+from seq2seq.inference.results import Translation
 from seq2seq.inference.scorer import Scorer
 from seq2seq.inference.searcher import Searcher, length_limits
-from seq2seq.inference.segments import Part, SourceLines, divide_line, explain_shortage, longest_part
+from seq2seq.inference.segments import Part, SourceLines, explain_shortage, longest_part
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import AutomataSteps, Batch, StepSource
-from seq2seq.inference.unknown_tokens import target_text, unknown_surfaces
+from seq2seq.inference.teacher_forcing import TeacherForcing
 from seq2seq.model_directory.model import Origin, saved_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
@@ -63,7 +60,8 @@ class Translator:
             `UserWarning`.
 
     Raises:
-        ArgumentError: A tokenizer's vocabulary size differs from a model's; or there is no model.
+        ArgumentError: A tokenizer's vocabulary size differs from a model's; there is no model; or there are folders for
+            another number of models.
 
     Attributes:
         models: All models.
@@ -91,7 +89,11 @@ class Translator:
             check_tokenizers(one, self.tokenizers)
         self.options = options or SearchOptions()
         self.source_lines = source_lines or SourceLines()
-        folders = () if folder is None else (folder,) if isinstance(folder, Path) else folder
+        folders = () if folder is None else (folder,) if isinstance(folder, Path) else tuple(folder)
+        if folders and len(folders) != len(self.models):
+            raise ArgumentError(
+                f"folder: expected one for each of {pluralize(len(self.models), 'model')}, found {len(folders)}."
+            )
         self.step_sources = StepSourceFactory(self.models, self.tokenizers, shortlist, folders)
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
@@ -147,8 +149,9 @@ class Translator:
     def save(self, directory: str | Path) -> Path:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 
-        If the weights are still those that `load` read, recipe, corpora, scores and 8-bit decoder are kept. Otherwise,
-        the recipe has the model's sections and no corpora, see `save_model`.
+        If the weights are still those that `load` read, recipe, corpora, scores, 8-bit decoder and stored calibration
+        are kept. Otherwise, the recipe has the model's sections and no corpora, see `save_model`. What `calibrate` has
+        fitted is not written; `seq2seq calibrate` stores it.
 
         Args:
             directory: A new or empty directory. It is written completely or not at all.
@@ -200,13 +203,14 @@ class Translator:
 
     def _steps(self, options: SearchOptions) -> StepSource:
         if options.confidence:
-            if len(self.models) > 1:
-                raise ConfigError(
-                    "'confidence' is calibrated for a single model, but this is an ensemble. Leave it out."
-                )
+            self._check_single("confidence")
             if self.calibration is None:
                 self.calibration = load_calibration(self.step_sources.directory("confidence"))
         return self.step_sources.get(options)
+
+    def _check_single(self, option: str) -> None:
+        if len(self.models) > 1:
+            raise ConfigError(f"'{option}' is calibrated for a single model, but this is an ensemble. Leave it out.")
 
     @check_arguments(pairs="Pass list(zip(sources, references)).")
     def calibrate(self, pairs: Sequence[Pair]) -> Calibration:
@@ -218,31 +222,24 @@ class Translator:
             pairs: Raw source and target; further elements are ignored.
 
         Raises:
+            ConfigError: The translator is an ensemble.
             EvaluationError: No pair has text on both sides.
         """
+        self._check_single("confidence")
         ids = [tokens.encode_batch([pair[side] for pair in pairs]) for side, tokens in enumerate(self.tokenizers)]
-        self.calibration = self.probabilities.fit(*ids)
+        self.calibration = self.temperature_scaling.fit(*ids)
         return self.calibration
 
     @cached_property
-    def probabilities(self) -> TokenProbabilities:
-        """Teacher-forced probabilities of the model."""
-        return TokenProbabilities(self.model)
+    def temperature_scaling(self) -> TemperatureScaling:
+        """Calibration of the (first) model at any temperature."""
+        return TemperatureScaling(TeacherForcing(self.model, self.on_warning))
 
     @check_arguments()
     def divide(self, lines: Sequence[str | Request], options: SearchOptions) -> list[list[Part]]:
         """The units in which each line is translated, with the demands on each; none for a line without tokens."""
-        requests = [line if isinstance(line, Request) else Request(line) for line in lines]
-        encoded = self.tokenizers.source.encode_batch([request.text for request in requests])
         glossary = self.step_sources.glossary(options)
-        divide = partial(divide_line, tokenizer=self.tokenizers.source, source_lines=self.source_lines, options=options)
-        return [
-            [
-                part._replace(demands=demands_of(request, part.source_text(self.tokenizers.source), glossary))
-                for part in divide(line, request.text, ids, whole=request.is_whole)
-            ]
-            for line, request, ids in zip(count(), requests, encoded)
-        ]
+        return divide_requests(as_requests(lines), self.tokenizers.source, self.source_lines, options, glossary)
 
     @check_arguments()
     def translate(
@@ -276,7 +273,7 @@ class Translator:
         options = options or self.options
         steps, reranker = self._steps(options), self._reranker(options)
         set_tf32(self.model.precision)
-        requests = [line if isinstance(line, Request) else Request(line) for line in sentences]
+        requests = as_requests(sentences)
         lines = self.divide(requests, options)
         parts = [part for line in lines for part in line]
         found: dict[int, Translation] = {}  # by the place of its part
@@ -303,19 +300,9 @@ class Translator:
             kept = [found[place] for place in range(len(parts))]
             sources = [part.source_text(self.tokenizers.source) for part in parts]
             reranked = zip(parts, reranker.rerank(sources, kept, options), strict=True)
-            found = {place: _decided(*one, options) for place, one in enumerate(reranked)}
+            found = {place: decide_part(*one, options) for place, one in enumerate(reranked)}
         in_order = (found[place] for place in range(len(parts)))
-        results = []
-        for request, line in zip(requests, lines, strict=True):
-            result = (
-                join_segments(list(islice(in_order, len(line))))
-                if line
-                else blank_translation(unsatisfied(demands_of(request), ""))
-            )
-            groups, truncated = max((part.group for part in line), default=0) + 1, sum(part.truncated for part in line)
-            looping = repeats(result.text, request.text)
-            results.append(replace(result, num_groups=groups, truncated_tokens=truncated, repeats=looping))
-        return results
+        return [join_parts(*line, list(islice(in_order, len(line[1])))) for line in zip(requests, lines, strict=True)]
 
     @check_arguments()
     def translate_stream(
@@ -345,28 +332,16 @@ class Translator:
     def _search(
         self, steps: StepSource, parts: Sequence[Part], options: SearchOptions, attention: bool
     ) -> list[Translation]:
-        source, target = self.tokenizers
         batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
         if any(automata := [self._compiler.automata(part) for part in parts]):
-            steps, batch = AutomataSteps(steps), batch._replace(automata=stack(automata, target.vocabulary_size))
+            batch = batch._replace(automata=stack(automata, self.tokenizers.target.vocabulary_size))
+            steps = AutomataSteps(steps)
         limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
         result = self.searcher.search(steps, batch, limits, options, keep_weights)
-        translations = []
-        for row, part in enumerate(parts):
-            tokens, replaces = source.pieces([*part.ids, EOS_ID]), options.unk_handling == "replace"
-            decode = partial(target_text, self.tokenizers, part, replaces=replaces)
-            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
-            unknown = unknown_surfaces(source, part)
-            characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))
-            found = Translation(tokens, hypotheses, unknown_tokens=len(unknown), unknown_characters=characters)
-            translations.append(found if options.uses_reranking else _decided(part, found, options))
+        translations = read_result(result, parts, self.tokenizers, options, attention)
+        if not options.uses_reranking:
+            translations = [decide_part(*one, options) for one in zip(parts, translations, strict=True)]
         if options.confidence and self.calibration is not None:
-            temperature = self.calibration.temperature
-            return self.probabilities.add_confidence(translations, [part.ids for part in parts], target, temperature)
+            read = [part.ids for part in parts], self.tokenizers.target, self.calibration.temperature
+            return self.temperature_scaling.add_confidence(translations, *read)
         return translations
-
-
-def _decided(part: Part, found: Translation, options: SearchOptions) -> Translation:
-    """The translation of a part with the hypotheses that are output, and what the best one does not satisfy."""
-    hypotheses = decide(found.hypotheses, options)
-    return replace(found, hypotheses=hypotheses, unsatisfied=unsatisfied(part.demands, hypotheses[0].text))

@@ -22,9 +22,9 @@ from seq2seq.errors import ModelDirectoryError, Seq2SeqError, suggest_similar
 from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.model_directory import WeightsDtype
 from seq2seq.model_directory.nearby import nearby_models
-from seq2seq.model_directory.pretrained import find_model, pretrained_names, short_name
+from seq2seq.model_directory.pretrained import find_other_model, pretrained_names, short_name
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, looked_in, sha256
+from seq2seq.storage.files import atomic_write, check_regular_file, looked_in, sha256
 
 FORMAT_VERSION = 1
 CONFIG, METADATA, HISTORY, WEIGHTS_FILE = "config.yaml", "metadata.json", "history.jsonl", "model.safetensors"
@@ -178,7 +178,7 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
         return dict.fromkeys(names, None if given else options.model_type)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
-        known = read_metadata(find_model(expand_path(options.from_model)))["tokenizers"]
+        known = read_metadata(find_other_model(options.from_model))["tokenizers"]
     # The single tokenizer of a language model may be the target tokenizer of a pair.
     return {name: known.get(name, known.get("target.spm")) for name in names}
 

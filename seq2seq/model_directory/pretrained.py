@@ -5,6 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.storage.files import expand_path
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -22,6 +23,15 @@ def find_model(path: str | Path) -> Path:
     if str(path) in pretrained_names() and not os.path.lexists(path):
         return PRETRAINED / path
     return Path(path)
+
+
+def find_other_model(path: str) -> Path:
+    """The directory of a model that a recipe or an option names: `find_model`, after `expand_path`.
+
+    Raises:
+        CorpusError: An environment variable in the path is not set.
+    """
+    return find_model(expand_path(path))
 
 
 def short_name(folder: Path) -> str:

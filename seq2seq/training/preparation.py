@@ -20,9 +20,9 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.inference.segments import SourceLines
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.model_directory.pretrained import find_model
+from seq2seq.model_directory.pretrained import find_other_model
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import expand_path, resolve_file
+from seq2seq.storage.files import resolve_file
 from seq2seq.training.corpus_checks import measure_source_lines
 from seq2seq.training.display import Display
 
@@ -157,7 +157,7 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
     """Source and target tokenizer; the same one twice if there is only one."""
     options, parts = config.tokenizer, config.tokenizer.parts()
     if options.from_model is not None:
-        folder = find_model(expand_path(options.from_model))
+        folder = find_other_model(options.from_model)
         stored = load_tokenizers(folder)
         found = len(set(stored))
         if len(config.sides) > 1 and found != len(parts):

@@ -17,11 +17,10 @@ from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError, suggest_similar
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
-from seq2seq.model_directory.pretrained import find_model
+from seq2seq.model_directory.pretrained import find_other_model
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import expand_path
 from seq2seq.training.checkpoints import LAST, RunDirectory, restore, snapshot
 from seq2seq.training.corpus_checks import MAX_COUNTED_TOKENS
 from seq2seq.training.display import Display, Timer
@@ -77,7 +76,7 @@ def make_compiled_model(
         model = build_model(config, tokenizers, precision)
         optimizer = make_optimizer(training)
     if training.warm_start is not None and is_new:
-        warm_start(model, tokenizers, find_model(expand_path(training.warm_start)), display)
+        warm_start(model, tokenizers, find_other_model(training.warm_start), display)
     freeze(model, training.freeze)
     model.compile(
         optimizer,

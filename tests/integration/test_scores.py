@@ -113,6 +113,9 @@ def test_formats_and_normalizations(folder, capsys):
         assert value["tokens"] == one.tokens
         assert value["token_log_probs"] == pytest.approx(one.token_log_probs.tolist(), abs=1e-5)
         assert value["score"] == pytest.approx(value["log_prob"], abs=1e-4)
+    assert run("score", folder / "model", "--format", "aligned") == 2
+    assert run("score", folder / "model", "--ensemble-weights", "2;1") == 2
+    assert "such as 2,1; found '2;1'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_formats_and_normalizations(folder, capsys):
     [
         ((), "a b\n", "stdin:1: expected source<TAB>target, found 1 column: 'a b'. Write a tab between"),
         ((), "a\tb\na\tb\tc\n", "stdin:2: expected source<TAB>target, found 3 columns: 'a\\tb\\tc'. Remove the other"),
-        (("--normalize", "sum", "--length-penalty", "2"), "", "--length-penalty 2: is for --normalize search"),
+        (("--normalize", "sum", "--length-penalty", "2"), "", "--length-penalty 2: needs --normalize search"),
         (("--ensemble-weights", "1,2"), "", "'ensemble_weights' has 2 numbers, but there is 1 model."),
     ],
 )

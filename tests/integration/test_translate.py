@@ -60,7 +60,7 @@ def expected(translator, **values):
     return translator.translate(LINES, translator.options.model_copy(update=values))
 
 
-def test_every_key_is_a_flag(folder, monkeypatch):
+def test_every_key_is_a_flag(folder, monkeypatch, capsys):
     values = {
         "beam_size": 2,
         "length_penalty": "average",
@@ -90,9 +90,17 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "candidates": 6,
         "distinct": True,
         "confidence": True,
+        "beam_groups": 1,
+        "diversity_penalty": 0.5,
+        "glossary": "terms.tsv",
+        "ensemble_weights": (2.0,),
+        "ensemble_average": "probability",
+        "rerank_model": "lm",
+        "rerank_weight": 0.0,
     }
     assert values.keys() == SearchOptions.model_fields.keys()
-    flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if not isinstance(value, bool)]
+    texts = values | {"ensemble_weights": "2"}
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in texts.items() if not isinstance(value, bool)]
     seen = []
     # There is no such language model.
     read = directory.load_recipe
@@ -106,6 +114,9 @@ def test_every_key_is_a_flag(folder, monkeypatch):
     monkeypatch.setattr(Translator, "translate", translate)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x\n")))
     flags += ["--sample", "--int8", "--distinct", "--confidence", "--no-split-sentences"]
+    assert run("translate", folder / "model", *flags) == 1
+    assert "--confidence: is not part of --format tsv. Use --format jsonl." in capsys.readouterr().err
+    flags += ["--format", "jsonl"]
     assert run("translate", folder / "model", *flags) == 0
     assert seen == [SearchOptions(**values)]
 

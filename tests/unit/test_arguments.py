@@ -165,7 +165,8 @@ def test_what_is_given_in_place_of_something_else(tokenizer, translator):
     )
     says(
         lambda: translator.translate("the dog"),
-        "Translator.translate: sentences: expected a list of strings or Request objects, found one string. Pass [text].",
+        "Translator.translate: sentences: expected a list of strings or Request objects, found one string. "
+        "Pass [text].",
     )
     says(
         lambda: translator.translate(["the dog", 3]), "Translator.translate: sentences[1]: expected a string, found 3."

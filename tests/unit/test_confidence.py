@@ -9,10 +9,11 @@ import tensorflow as tf
 from scipy.optimize import minimize_scalar
 
 from seq2seq import SearchOptions, Translator
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID
+from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.errors import ConfigError, EvaluationError, ModelDirectoryError
-from seq2seq.inference.calibration import TokenProbabilities, load_calibration, save_calibration
+from seq2seq.inference.calibration import load_calibration, save_calibration
 from seq2seq.inference.confidence import Calibration, expected_calibration_error, sentence_confidence, word_confidences
+from seq2seq.inference.teacher_forcing import TeacherForcing
 from seq2seq.model_directory.derived_files import CALIBRATION_FILE, record_derived_file
 from seq2seq.model_directory.directory import WEIGHTS_FILE
 from seq2seq.storage.arrays import load_checksum
@@ -94,16 +95,14 @@ def test_the_temperature_has_the_smallest_loss(translator, logits):
 def test_probabilities_do_not_depend_on_the_batch(translator, logits, monkeypatch):
     ids = [[one.encode(pair[side]) for pair in PAIRS] for side, one in enumerate(translator.tokenizers)]
     targets = [[*target, EOS_ID] for target in ids[1]]
-    probabilities = TokenProbabilities(translator.model)
-    together = probabilities.run(ids[0], targets, 2.0)
+    forcing = TeacherForcing(translator.model, pytest.fail)
+    together = [one.log_probs for one in forcing.run(ids[0], targets, temperature=2.0)]
     expected = tf.nn.softmax(logits[0] / 2.0).numpy()[np.arange(len(logits[1])), logits[1]]
-    np.testing.assert_allclose(np.concatenate(together), expected, rtol=1e-4)
-    monkeypatch.setattr("seq2seq.inference.calibration.MAX_LOGITS", 1000)  # several blocks
+    np.testing.assert_allclose(np.exp(np.concatenate(together)), expected, rtol=1e-4)
+    monkeypatch.setattr("seq2seq.inference.teacher_forcing.MAX_LOGITS", 1000)  # several blocks
     for source, target, own in zip(ids[0], targets, together, strict=True):
-        np.testing.assert_allclose(probabilities.run([source], [target], 2.0)[0], own, rtol=1e-4)
-    odd = probabilities.run(ids[0][:2], [[], [5, PAD_ID, 6, EOS_ID]], 1.0)
-    assert [one.shape for one in odd] == [(0,), (4,)]
-    assert odd[1][1] == 0
+        (alone,) = forcing.run([source], [target], temperature=2.0)
+        np.testing.assert_allclose(alone.log_probs, own, rtol=1e-4)
 
 
 def test_a_command_stores_the_temperature_and_translations_use_it(folder, translator, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Ensembles: averaged steps against NumPy and enumeration, and translators of several models."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, ConfigError, ModelDirectoryError
+from seq2seq.inference.aligner import AttentionAligner
+from seq2seq.inference.output import translate_to_rows
 from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.inference.translator import Translator
 from seq2seq.models.translation import Seq2Seq
@@ -198,6 +201,15 @@ def test_copies_and_facts(ensemble):
         ensemble.save("anywhere")
 
 
+def test_rows_have_the_attention_of_any_model(models, tokenizer):
+    blind_first = Translator([models[2], models[0]], tokenizer, tokenizer, options(beam_size=2))
+    given = {"name": "x", "on_warning": pytest.fail}
+    (row,) = next(translate_to_rows(blind_first, SENTENCES[:1], blind_first.options, "jsonl", **given))
+    (hypothesis,) = json.loads(row)["translations"]
+    assert hypothesis["attention"]
+    assert hypothesis["alignment"]
+
+
 def test_what_is_refused(ensemble, models, tokenizer, tmp_path):
     with pytest.raises(ConfigError, match=r"'ensemble_weights' has 2 numbers, but there are 3 models\."):
         ensemble.check(options(ensemble_weights=(1.0, 2.0)))
@@ -207,6 +219,12 @@ def test_what_is_refused(ensemble, models, tokenizer, tmp_path):
         Translator([], tokenizer, tokenizer)
     with pytest.raises(ArgumentError, match="at least one model directory, found none"):
         Translator.load([])
+    with pytest.raises(ConfigError, match="'confidence' is calibrated for a single model, but this is an ensemble"):
+        ensemble.calibrate(pairs(3, 1))
+    with pytest.raises(ArgumentError, match="an ensemble cannot align: pass a translator with one of its models"):
+        AttentionAligner(ensemble)
+    with pytest.raises(ArgumentError, match="folder: expected one for each of 3 models, found 1"):
+        Translator(models, tokenizer, tokenizer, folder=tmp_path)
     sections = {
         "embeddings": {"size": 6, "tied": "target"},
         "encoder": {"units": 6},

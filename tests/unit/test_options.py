@@ -14,7 +14,7 @@ from seq2seq.errors import ConfigError
 SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
 WITHOUT = {
     "translate": set(),
-    "evaluate": set(),
+    "evaluate": {"confidence"},
     "challenge": SAMPLING | {"ensemble_weights", "ensemble_average", "distinct", "confidence"},
     "score": SearchOptions.model_fields.keys() - KEYS,
     "generate": {"sample"} | SearchOptions.model_fields.keys() - GenerationOptions.model_fields.keys(),

@@ -14,6 +14,7 @@ from seq2seq.data.batching import plan_batches
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.out_of_memory import BatchSplitter, describe_out_of_memory
 from seq2seq.errors import OutOfMemoryError, TrainingError
+from seq2seq.inference.segments import Part, explain_shortage
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
@@ -278,3 +279,12 @@ def test_no_notice_where_memory_suffices(model, tokenizer):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Translator(model, tokenizer, tokenizer).translate(LINES, options())
+
+
+def test_the_option_that_takes_the_memory_is_named():
+    parts = [Part(0, 0, "the dog", [5, 6])]
+    asked = {"beam_size": {"beam_size": 9}, "n_best": {"sample": True, "n_best": 9}}
+    asked["candidates"] = {"sample": True, "candidates": 9}
+    for key, values in asked.items():
+        assert f"with '{key}' 9, alone" in explain_shortage(parts, SearchOptions(**values), "out of memory")
+        assert f"Lower '{key}', or" in explain_shortage(parts, SearchOptions(**values), "out of memory")

@@ -75,6 +75,12 @@ def test_what_cannot_be_done_is_said(translator):
     assert found[0].as_dict()["unsatisfied"] == ["include: ☃"]
 
 
+def test_an_excluded_phrase_across_two_sentences_is_said(translator):
+    (found,) = translator.translate([Request("The dog sleeps. The cat is big.", exclude=["schläft. Die"])])
+    assert found.num_groups == 2
+    assert found.unsatisfied == ("exclude: schläft. Die",)
+
+
 def test_a_glossary_is_used_where_its_terms_are(translator, tmp_path):
     path = tmp_path / "glossary.tsv"
     path.write_text("book\tBier|Biere\nteacher\tBäcker|Bäckers|Bäckern\n", encoding="utf-8")
@@ -118,6 +124,7 @@ def test_demands(demand, text, met):
         ('["a"]', r"in\.jsonl:3: expected a JSON object with the key 'text'"),
         ('{"prefix": "a"}', "key 'text'"),
         ('{"text": "a", "exlude": []}', "unknown key 'exlude'. Did you mean 'exclude'"),
+        ("[" * 100_000, "in.jsonl:3: not JSON"),
         ('{"text": 1}', "'text': expected a string, found 1"),
         ('{"text": "a", "include": "b"}', "'include': expected a list of strings, found \"b\""),
         ('{"text": "a", "include": ["|"]}', r"include: '\|' is blank"),
@@ -151,6 +158,9 @@ def test_the_command_reads_requests_and_warns(tmp_path, capsys):
     said = capsys.readouterr().err
     assert f"{source}:2: the translation does not satisfy include: ☃" in said
     assert "4 that do not satisfy their request (lines 1, 2, 3, 4)" in said
+    source.write_text('{"text": "\\ud800"}\n', encoding="utf-8")  # half of a surrogate pair
+    assert run(*given) == 0
+    assert json.loads(output.read_text(encoding="utf-8"))["source"] == "\ud800"
     refused = ("translate", "phrasebook-en-de", "-i", source, "-o", output, "--shard", "1/2", "--prefix", "Der")
     assert run(*refused) == 1
     assert "--input-format jsonl" in capsys.readouterr().err

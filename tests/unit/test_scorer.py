@@ -157,8 +157,11 @@ def test_a_language_model_reads_targets_only(luong, tokenizer):
     model = luong.step_sources.language_model("lm")
     scorer = Scorer(StepSourceFactory([model], Tokenizers(tokenizer, tokenizer), None, []))
     expected = TextGenerator(model, tokenizer).token_log_probs([target for _, target in PAIRS])
-    for score, log_probs in zip(scorer.score(PAIRS), expected, strict=True):
-        np.testing.assert_allclose(score.token_log_probs, log_probs, atol=1e-5)
+    of_end = -model.token_losses(np.array([[EOS_ID]], np.int32), np.array([[EOS_ID]], np.int32))[1].numpy()
+    for (source, target), score, log_probs in zip(PAIRS, scorer.score(PAIRS), expected, strict=True):
+        is_omitted = source.strip() and not target
+        np.testing.assert_allclose(score.token_log_probs, of_end if is_omitted else log_probs, atol=1e-5)
+    assert scorer.score([("the cat", "")])[0].score < 0, "or an empty translation would be the best of all"
     with pytest.raises(ConfigError, match=r"'coverage_penalty: 0\.4' needs attention weights"):
         scorer.score(PAIRS, options(coverage_penalty=0.4))
 

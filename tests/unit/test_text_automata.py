@@ -185,3 +185,16 @@ def test_bytes_spell_what_no_piece_has(tmp_path):
     assert not accepts(compiler.required(("中",)), tokens)
     assert accepts(compiler.prefix("das Buch 书"), tokens)
     assert not accepts(compiler.forbidden(("书 ist",)), tokens)
+
+
+def test_the_most_recently_used_automata_are_kept(tokenizer, monkeypatch):
+    compiler = AutomatonCompiler(tokenizer)
+    first, second = compiler.prefix("Der"), compiler.required(("Buch",))
+    assert compiler.prefix("Der") is first
+    assert compiler.forbidden(("Buch",)) is not second
+    monkeypatch.setattr("seq2seq.inference.automata.MAX_KEPT_ENTRIES", first.next_states.size + second.next_states.size)
+    assert compiler.required(("Buch",)) is second
+    assert compiler.prefix("Der") is first
+    assert compiler.prefix("Die") is compiler.prefix("Die")
+    assert compiler.prefix("Der") is first
+    assert compiler.required(("Buch",)) is not second, "it was not used for longest"

@@ -219,6 +219,15 @@ def test_translations_are_aligned_by_the_attention_of_the_search(model, translat
             assert all(s < len(row["source_words"]) and t < len(hypothesis["words"]) for s, t in ends)
 
 
+def test_a_line_without_its_attention_is_said(model, translator, monkeypatch, capsys):
+    monkeypatch.setattr("seq2seq.inference.results.MAX_ATTENTION_WEIGHTS", 1)
+    assert run("translate", model, "-q", "--format", "aligned", "the cat. the king hears tree", "the dog") == 0
+    printed = capsys.readouterr()
+    assert "warning: text:1: too long to keep attention, so its word alignment is empty." in printed.err
+    assert "text:2" not in printed.err
+    assert [bool(row.partition(" ||| ")[2]) for row in printed.out.splitlines()] == [False, True]
+
+
 def test_no_attention_is_said(translator, monkeypatch):
     without = Hypothesis("der Hund", -1.0, ["▁der", "▁Hund"], np.zeros(2, "f"), np.zeros((2, 0), "f"))
     with pytest.raises(ArgumentError, match="found no attention"):
