@@ -202,7 +202,7 @@ def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(toy_values(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "m", "--set", "training.updates=2") == 0
-    assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "export", "inspect"]
+    assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "export"]
     recipe.write_text(dump_config(language_model_config(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "lm", "--show-translations") == 2
     assert "--show-translations: a model of `task:" in capsys.readouterr().err

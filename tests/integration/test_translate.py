@@ -201,6 +201,7 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
             "unknown_tokens": result.unknown_tokens,
             "unknown_characters": list(result.unknown_characters),
             "unattended_share": None if math.isnan(result.unattended_share) else result.unattended_share,
+            "unsatisfied": [],
             "repeats": result.repeats,
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):

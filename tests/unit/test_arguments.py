@@ -169,11 +169,12 @@ def test_what_is_given_in_place_of_something_else(tokenizer, translator):
         "Pass [text].",
     )
     says(
-        lambda: translator.translate(["the dog", 3]), "Translator.translate: sentences[1]: expected a string, found 3."
+        lambda: translator.translate(["the dog", 3]),
+        "Translator.translate: sentences[1]: expected a string or Request, found 3.",
     )
     says(
         lambda: translator.translate(text for text in ["the dog", None]),
-        "Translator.translate: sentences[1]: expected a string, found None.",
+        "Translator.translate: sentences[1]: expected a string or Request, found None.",
     )
     says(
         lambda: translator.translate(["the dog"], beam_size=3),

@@ -91,7 +91,9 @@ def test_logits_are_computed_in_blocks_whatever_the_line(words, monkeypatch):
     together, score, sizes = words.token_log_probs(LINES), words.teacher_forcing._nll, []
     monkeypatch.setattr("seq2seq.inference.teacher_forcing.MAX_LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
     monkeypatch.setattr(
-        words.teacher_forcing, "_nll", lambda readout, labels: sizes.append(len(labels)) or score(readout, labels)
+        words.teacher_forcing,
+        "_nll",
+        lambda readout, labels, *others: sizes.append(len(labels)) or score(readout, labels, *others),
     )
     for blocks, log_probs in zip(words.token_log_probs(LINES), together, strict=True):
         np.testing.assert_allclose(blocks, log_probs, atol=1e-5)
