@@ -44,8 +44,8 @@ notebooks: $(VENV)/installed  ## open the notebooks
 notebooks-run: $(VENV)/installed-dev  ## run all notebooks at full size, and store their outputs in them
 	$(BIN)/python notebooks/run.py
 
-test: $(VENV)/installed-dev  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(VENV)/installed-dev  ## run the tests; three workers keep two cores busy while some wait for processes that they start
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-apache-beam: $(BEAM_VENV)/installed  ## run the tests of --engine apache-beam, in an environment of their own
 	$(BEAM_VENV)/bin/python -m pytest -m apache_beam tests/integration/test_apache_beam.py
