@@ -33,7 +33,7 @@ def align(
             parser=input_place, metavar="FILE", help="Translations of --source, line by line.", show_default=False
         ),
     ] = None,
-    ibm1: Annotated[bool, typer.Option("--ibm1", help="Align by IBM model 1, learnt from the text.")] = False,
+    ibm1: Annotated[bool, typer.Option("--ibm1", help="Align with IBM model 1, learnt from the text.")] = False,
     more_source: Annotated[
         Path | None, typer.Option(parser=input_place, metavar="FILE", help="Further text for --ibm1 to learn from.")
     ] = None,
@@ -70,7 +70,7 @@ def align(
         ),
     ] = None,
 ) -> None:
-    """Align the words of sentence pairs, by the attention of a model or by IBM model 1.
+    """Align the words of sentence pairs using the attention of a model or IBM model 1.
 
     The output has a line per pair, such as 0-0 1-2: word numbers from 0, the source word first.
 

@@ -147,7 +147,7 @@ def shortlist(
 ) -> None:
     """Learn the likely target tokens of each source token, for faster decoding with --shortlist N.
 
-    The candidates are learnt by IBM model 1 and stored in the model directory.
+    The candidates are learnt with IBM model 1 and stored in the model directory.
     """
     from seq2seq.config import FilterConfig, TranslationConfig
     from seq2seq.corpora import Corpus

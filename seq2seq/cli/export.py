@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Copy a model without checkpoints and corpora, and write a model card.
 
-    The copy can be moved and shared, and all commands can use it. Paths of this machine are reduced to file names.
+    The copy can be moved and shared, and all commands can use it. Paths from this machine are reduced to file names.
     """
     from seq2seq.export.export import export_model
 

@@ -31,7 +31,7 @@ BATCH_TOKENS = 4000  # padded tokens of both sides that are read at once
 
 
 class AttentionAligner:
-    """Align the words of sentence pairs by attention: the decoder reads each target instead of its own predictions.
+    """Align the words of sentence pairs using attention: the decoder reads each target instead of its own predictions.
 
     Links of the forward direction join each target word with the source word to which it attends most. Those of the
     backward direction join each source word with the target word that attends to it most; with a model of the reverse

@@ -1,4 +1,4 @@
-"""Alignment of sentence pairs by IBM model 1, between words or between tokens."""
+"""Alignment of sentence pairs with IBM model 1, between words or between tokens."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -24,7 +24,7 @@ def align_by_ibm1(
     tokenizers: Tokenizers | None = None,
     tokenized: bool = False,
 ) -> list[set[Link]]:
-    """Align the words of sentence pairs by IBM model 1, learnt in both directions from these pairs and `further` ones.
+    """Align the words of sentence pairs with IBM model 1, learnt in both directions from these and `further` pairs.
 
     Args:
         pairs: Raw source and target; further elements are ignored.

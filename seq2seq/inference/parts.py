@@ -1,4 +1,4 @@
-"""Translations of parts of lines, from what a search has found, and of lines, from those of their parts."""
+"""Build translations of parts of lines from what a search has found, and those of lines from those of their parts."""
 
 from collections.abc import Sequence
 from dataclasses import replace

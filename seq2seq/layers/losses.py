@@ -23,7 +23,7 @@ def output_cross_entropy(
         table: (V, E) float32; multiplied in the dtype of `vectors`.
         bias: (V,) float32.
         labels: (N,) int32.
-        smoothing: Label smoothing, from 0 to below 1.
+        smoothing: Label smoothing, at least 0 and below 1.
 
     Returns:
         The smoothed loss (N,), which carries the gradient, and the plain negative log-likelihood (N,), which

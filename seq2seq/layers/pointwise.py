@@ -50,7 +50,7 @@ class Dropout(ConfigurableLayer):
     """Zero a share of the inputs and scale up the rest, in training only.
 
     Args:
-        rate: Share of the inputs that is zeroed, from 0 to below 1.
+        rate: Share of the inputs that is zeroed, at least 0 and below 1.
         stream: Source of the seeds.
         purpose: Name that distinguishes this draw from others of the same step; unique in a model.
         shared_axes: Axes along which all positions share one draw: 1 for one mask over all time steps of (B, T, U)

@@ -45,8 +45,8 @@ class DecoderModel(TrainableModel):
         vocabulary_size: Number of target tokens, including the four special ones.
         embeddings: Section `embeddings` of a recipe.
         name: Name of the model.
-        seed: Seed of the initial weights and of dropout, from 0 to below 2**31. The random generators of the process
-            (Python's, NumPy's, TensorFlow's) are neither read nor changed.
+        seed: Seed of the initial weights and of dropout, at least 0 and below 2**31. The random generators of the
+            process (Python's, NumPy's, TensorFlow's) are neither read nor changed.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
             always float32. For layers, `tf32` is `float32`; `device.set_tf32` switches the arithmetic of products.
 

@@ -114,7 +114,7 @@ def sampling_uniforms(
     """Random numbers for `sample`, which depend only on the seed, the sentence and the number of the draw.
 
     Args:
-        seed: From 0 to below 2**63.
+        seed: At least 0 and below 2**63.
         sentences: Source token ids of each of B sentences.
         samples: Number N of draws.
         lengths: Maximum number of tokens to draw for each sentence.

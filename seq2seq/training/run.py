@@ -311,7 +311,7 @@ def _end_after_batch(request: Event, display: Display) -> None:
 
 @contextmanager
 def _on_stop_signals(react: Callable[[], None]) -> Iterator[None]:
-    """Context that calls `react` at each of `STOP_SIGNALS`, which only the main thread receives."""
+    """Context that calls `react` on each of `STOP_SIGNALS`, which only the main thread receives."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         react()

@@ -17,7 +17,10 @@ MAX_RARE_PIECES = 0.4  # share of the vocabulary
 
 
 def find_overlaps(data: TrainingData) -> dict[str, Overlap]:
-    """Overlap of validation and test corpus with the training text, by `VALIDATION` and `TEST`. Reads the corpora."""
+    """Overlap of the validation and test corpora with the training text, by `VALIDATION` and `TEST`.
+
+    Reads the corpora.
+    """
     corpora = {VALIDATION: data.valid} | ({} if data.test is None else {TEST: data.test})
     return dict(zip(corpora, count_overlaps(data.train, list(corpora.values())), strict=True))
 
