@@ -49,7 +49,8 @@ def nouns(node: Node) -> Iterator[tuple[Node, str, Lexeme]]:
 
 
 def german_forms(noun: Lexeme) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(form for key, form in noun[1].items() if key.startswith(("singular.", "plural."))))
+    forms = (form for key, form in noun[1].items() if key.startswith(("singular.", "plural.")))
+    return tuple(dict.fromkeys(filter(None, forms)))
 
 
 def examples(count: int, seed: int = 1) -> list[Example]:
