@@ -1,6 +1,6 @@
 """Terms of a glossary in translations of phrasebook sentences: how many are in place, at what cost.
 
-python benchmarks/glossary.py [MODEL] [--sentences 300] [--beam-size 5] [--rounds 3] [--json FILE]
+python benchmarks/glossary.py [MODEL] [--sentences 300] [--beam-size 5] [--same-gender] [--rounds 3] [--json FILE]
 
 In each sentence one noun is chosen, and the glossary demands the German word for another noun of its kind, in any of
 its forms: for `teacher`, `Bäcker|Bäckers|Bäckern`. The grammar gives the reference with that word, and so the articles
@@ -53,7 +53,7 @@ def german_forms(noun: Lexeme) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, forms)))
 
 
-def examples(count: int, seed: int = 1) -> list[Example]:
+def examples(count: int, same_gender: bool, seed: int = 1) -> list[Example]:
     """Sentences of the phrasebook's test split that have a noun that can be exchanged."""
     grammar, draw, random = load_grammar("basic"), make_random("test", seed), Random(seed)
     found: dict[str, Example] = {}
@@ -72,6 +72,7 @@ def examples(count: int, seed: int = 1) -> list[Example]:
             if other[0]["sort"] == noun[0]["sort"]
             and all(other is not used for _, _, used in held)
             and "singular.nominative" in other[1]
+            and (not same_gender or other[1].get("gender") == noun[1].get("gender"))
         ]
         if not others or not find_phrase(english.text, [noun[0]["singular"], noun[0]["plural"]]):
             continue
@@ -103,9 +104,10 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=300)
     parser.add_argument("--beam-size", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--same-gender", action="store_true", help="exchange nouns for nouns of the same gender")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    translator, chosen = Translator.load(arguments.model), examples(arguments.sentences)
+    translator, chosen = Translator.load(arguments.model), examples(arguments.sentences, arguments.same_gender)
     options = SearchOptions(beam_size=arguments.beam_size)
     plain = [Request(one.english) for one in chosen]
     asked = [Request(one.english, include=["|".join(one.asked_forms)]) for one in chosen]
