@@ -1,12 +1,13 @@
 """Terms of a glossary in translations of phrasebook sentences: how many are in place, at what cost.
 
-python benchmarks/glossary.py [MODEL] [--sentences 300] [--beam-size 5] [--same-gender] [--rounds 3] [--json FILE]
+python benchmarks/glossary.py [MODEL] [--sentences 300] [--beam-size 5] [--rounds 3] [--json FILE]
 
-In each sentence one noun is chosen, and the glossary demands the German word for another noun of its kind, in any of
-its forms: for `teacher`, `Bäcker|Bäckers|Bäckern`. The grammar gives the reference with that word, and so the articles
-and adjectives that agree with it. Reported are the terms in place; among these, noun phrases that do not agree with
-their term; BLEU of the plain translations and of the constrained ones, each against its own reference, with the terms
-masked; and the ratio of times, measured in turns.
+In each sentence one noun is chosen, and a term demands a German word for it in any of its forms. There are three kinds
+of terms: `own`, the noun's German word; `same gender`, the word for another noun of its kind with the same gender, such
+as `Bäcker|Bäckers|Bäckern` for `teacher`; `any gender`, the word for any other noun of its kind. The grammar gives the
+reference with that word, and so the articles and adjectives that agree with it. Reported are the terms in place; among
+these, noun phrases that do not agree with their term; BLEU of the plain translations and of those with terms, each
+against its own reference, with the terms masked; and the ratio of times, measured in turns.
 """
 
 import argparse
@@ -30,9 +31,10 @@ MASK = "TERM"
 
 
 class Example(NamedTuple):
-    """A sentence, its German translation, the forms of a noun in it, and the translation with another noun."""
+    """A sentence and a noun in it, its translation and the noun's forms, and translation and forms with a term."""
 
     english: str
+    nouns: str
     german: str
     forms: tuple[str, ...]
     asked_german: str
@@ -53,8 +55,8 @@ def german_forms(noun: Lexeme) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, forms)))
 
 
-def examples(count: int, same_gender: bool, seed: int = 1) -> list[Example]:
-    """Sentences of the phrasebook's test split that have a noun that can be exchanged."""
+def examples(count: int, terms: str, seed: int = 1) -> list[Example]:
+    """Sentences of the phrasebook's test split that have a noun for which there is a term."""
     grammar, draw, random = load_grammar("basic"), make_random("test", seed), Random(seed)
     found: dict[str, Example] = {}
     while len(found) < count:
@@ -72,16 +74,20 @@ def examples(count: int, same_gender: bool, seed: int = 1) -> list[Example]:
             if other[0]["sort"] == noun[0]["sort"]
             and all(other is not used for _, _, used in held)
             and "singular.nominative" in other[1]
-            and (not same_gender or other[1].get("gender") == noun[1].get("gender"))
+            and (terms == "any gender" or other[1].get("gender") == noun[1].get("gender"))
         ]
-        if not others or not find_phrase(english.text, [noun[0]["singular"], noun[0]["plural"]]):
+        if terms == "own":
+            others = [noun]
+        words = [noun[0]["singular"], noun[0]["plural"]]
+        if not others or not find_phrase(english.text, words):
             continue
         other = random.choice(others)
         node[slot] = Lexeme([noun[0], other[1]])
         asked = grammar.linearize(derivation, "german").text
         forms, asked_forms = german_forms(noun), german_forms(other)
-        if find_phrase(german.text, forms) and find_phrase(asked, asked_forms) and not find_phrase(asked, forms):
-            found[english.text] = Example(english.text, german.text, forms, asked, asked_forms)
+        is_exchanged = other is noun or not find_phrase(asked, forms)
+        if find_phrase(german.text, forms) and find_phrase(asked, asked_forms) and is_exchanged:
+            found[english.text] = Example(english.text, "|".join(words), german.text, forms, asked, asked_forms)
     return list(found.values())
 
 
@@ -98,19 +104,11 @@ def noun_phrase(text: str, forms: tuple[str, ...]) -> str:
     return " ".join([*text[: span[0]].split()[-1:], text[slice(*span)]]).lower()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", default="phrasebook-en-de")
-    parser.add_argument("--sentences", type=int, default=300)
-    parser.add_argument("--beam-size", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--same-gender", action="store_true", help="exchange nouns for nouns of the same gender")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    translator, chosen = Translator.load(arguments.model), examples(arguments.sentences, arguments.same_gender)
-    options = SearchOptions(beam_size=arguments.beam_size)
+def measure(translator: Translator, terms: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows of the table for one kind of terms: translations without them and with them."""
+    chosen, options = examples(arguments.sentences, terms), SearchOptions(beam_size=arguments.beam_size)
     plain = [Request(one.english) for one in chosen]
-    asked = [Request(one.english, include=["|".join(one.asked_forms)]) for one in chosen]
+    asked = [Request(one.english, terms={one.nouns: "|".join(one.asked_forms)}) for one in chosen]
 
     def translate(requests: list[Request]) -> list[Any]:
         return translator.translate(requests, options, attention=False)
@@ -139,18 +137,32 @@ def main() -> None:
         (bleu,) = score_texts(*hidden, metrics=("BLEU",))
         rows.append(
             {
+                "terms": terms,
                 "": name,
-                "terms in place": f"{sum(placed)} of {len(placed)}",
+                "in place": f"{sum(placed)} of {len(placed)}",
                 "agreement errors": len(agreeing) - sum(agreeing),
                 "BLEU, terms masked": f"{bleu.score:.2f} [{bleu.interval()}]",
                 "same as reference": sum(map(str.__eq__, texts[name], references)),
-                "seconds": median(seconds[name]),
+                "time": f"{median(seconds[name]) / median(seconds['plain']):.2f}",
             }
         )
-    show("Terms of a glossary", rows)
-    print(f"time ratio {median(seconds['with terms']) / median(seconds['plain']):.2f}")
-    for one, text in list(zip(chosen, texts["with terms"], strict=True))[:5]:
+    for one, text in list(zip(chosen, texts["with terms"], strict=True))[: arguments.show]:
         print(f"{one.english} | {one.asked_forms[0]} | {text} | {one.asked_german}")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default="phrasebook-en-de")
+    parser.add_argument("--sentences", type=int, default=300)
+    parser.add_argument("--beam-size", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--show", type=int, default=5, help="number of translations of each kind that are shown")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    translator = Translator.load(arguments.model)
+    rows = [row for terms in ("own", "same gender", "any gender") for row in measure(translator, terms, arguments)]
+    show("Terms of a glossary", rows)
     if arguments.json:
         write(arguments.json, {"machine": machine(), "rows": rows})
 

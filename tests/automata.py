@@ -56,8 +56,21 @@ class Builder:
             self.required.append(must)
         return start
 
-    def build(self, initial: Sequence[Sequence[int]]) -> Automata:
-        """All of them, given the first states of each sentence."""
+    def build(
+        self,
+        initial: Sequence[Sequence[int]],
+        sources: np.ndarray | None = None,
+        begins_word: np.ndarray | None = None,
+        positions: int = 3,
+    ) -> Automata:
+        """All of them, given the first states of each sentence.
+
+        Args:
+            initial: The first states of each sentence.
+            sources: See `Automata`; by default nothing is known of the source tokens.
+            begins_word: See `Automata`; by default all tokens begin words.
+            positions: Number of source tokens.
+        """
         width = max(map(len, initial))
         states, blocked = np.array(self.next_states, np.int32), np.array(self.blocked)
         far = 1000
@@ -65,10 +78,13 @@ class Builder:
         for _ in states:  # the shortest way from each state to one in which nothing is missing
             after = np.where(blocked, far, remaining[states])
             remaining = np.where(self.required, np.minimum(remaining, 1 + after.min(axis=1)), 0)
+        initial_states = np.array([[*first, *[0] * (width - len(first))] for first in initial], np.int32)
         return Automata(
             states,
             blocked,
             np.where(self.required, after.argmin(axis=1), 0).astype(np.int32)[:, None],
             remaining.astype(np.int32),
-            np.array([[*first, *[0] * (width - len(first))] for first in initial], np.int32),
+            initial_states,
+            np.zeros((*initial_states.shape, positions), np.float32) if sources is None else sources,
+            np.ones(self.size, bool) if begins_word is None else begins_word,
         )

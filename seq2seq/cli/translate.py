@@ -90,7 +90,7 @@ def translate(
         typer.Option(
             metavar="FORMAT",
             help='text, or jsonl: one object per line, {"text": ..., "prefix": ..., "include": [...], "exclude": '
-            "[...]}, where all but the text may be left out.",
+            '[...], "terms": {...}}, where all but the text may be left out.',
         ),
     ] = "text",
     output_format: Annotated[

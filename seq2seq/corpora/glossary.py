@@ -43,10 +43,13 @@ class Glossary:
         for candidates in self._index.values():
             candidates.sort(key=lambda pair: -len(pair[0]))
 
-    def find(self, text: str) -> list[Term]:
-        """The terms in a text, each once, in the order of their first occurrence."""
-        text, place = plain_form(text), 0
-        found: dict[Term, None] = {}
+    def find(self, text: str) -> dict[Term, list[tuple[int, int]]]:
+        """The terms in a text, in the order of their first occurrence, with start and end of each occurrence.
+
+        Words in the text are separated by single spaces.
+        """
+        place = 0
+        found: dict[Term, list[tuple[int, int]]] = {}
         while place < len(text):
             # Short terms are indexed by what they have.
             keys = {text[place : place + length].casefold() for length in range(1, KEY_LENGTH + 1)}
@@ -54,11 +57,11 @@ class Glossary:
             for variant, term in sorted(candidates, key=lambda pair: -len(pair[0])):
                 end = place + len(variant)
                 if _equal(text[place:end], variant) and stands_alone(text, place, end):
-                    found[term] = None
+                    found.setdefault(term, []).append((place, end))
                     place = end - 1
                     break
             place += 1
-        return list(found)
+        return found
 
 
 def _equal(text: str, variant: str) -> bool:

@@ -59,6 +59,8 @@ class PieceCharacters:
         is_word: (V, L) bool, whether they are part of words, see `is_word_character`.
         by_length: (V,) int64, token ids, the longest first.
         counts: (L,) int64, for each L, the number of tokens that are longer.
+        begins_word: (V,) bool, tokens that begin a word: with a space and no punctuation after it, or with a word of a
+            script without spaces.
         known: All code points.
     """
 
@@ -74,6 +76,7 @@ class PieceCharacters:
         self.is_word = np.isin(self.codes, words)
         self.by_length = np.argsort(-lengths, kind="stable")
         self.counts = np.array([(lengths > place).sum() for place in range(self.codes.shape[1])])
+        self.begins_word = np.array([_begins_word(piece.replace("▁", " ")) for piece in pieces])
         self._scores = np.array(tokenizer.frequency_scores())
 
     def likeliest(self, tokens: np.ndarray) -> int:
@@ -85,6 +88,12 @@ def _codes(piece: str) -> list[int]:
     if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
         return [FIRST_BYTE + int(piece[3:5], 16)]
     return [ord(character) for character in piece.replace("▁", " ")]
+
+
+def _begins_word(text: str) -> bool:
+    if text.startswith(" "):
+        return text == " " or text[1].isalnum()
+    return text[:1].isalnum() and not is_word_character(text[0])
 
 
 def _is_word(code: int) -> bool:
@@ -265,6 +274,7 @@ class AutomatonCompiler:
                 if after.min() + 1 < remaining[state]:
                     remaining[state], changed = after.min() + 1, True
                     ways[state] = {self.pieces.likeliest(after == after.min()): None}
+        spelled: list[dict[int, None]] = [{} for _ in remaining]
         for start, spelling in product(starts, reversed(spellings)):
             path = [start]
             for token in spelling:
@@ -273,8 +283,10 @@ class AutomatonCompiler:
                     break
             else:
                 if remaining[path[-1]] == 0:
-                    for state, token in zip(path[:-1], spelling, strict=True):
-                        ways[state] = {token: None} | ways[state] if remaining[state] else {}
+                    # A space may lead back to the same state.
+                    for state, token in dict(zip(path[:-1], spelling, strict=True)).items():
+                        spelled[state] = {token: None} | spelled[state] if remaining[state] else {}
+        ways = [own or shortest for own, shortest in zip(spelled, ways, strict=True)]
         for state in range(len(remaining)):  # a spelling may be longer than the shortest way
             here, steps = state, 0
             while ways[here]:

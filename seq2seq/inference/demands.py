@@ -13,10 +13,12 @@ class Demand(NamedTuple):
     Attributes:
         kind: `prefix`, `include` or `exclude`.
         variants: The prefix, or the variants of a phrase.
+        positions: Indices of the source tokens whose translation a phrase is; none if that is unknown.
     """
 
     kind: str
     variants: tuple[str, ...]
+    positions: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind}: {'|'.join(self.variants)}"

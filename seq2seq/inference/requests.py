@@ -1,8 +1,8 @@
 """Lines to translate, and the constraints on their translations."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import count
 
@@ -11,17 +11,12 @@ import numpy as np
 from seq2seq.arguments import check_arguments, describe
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.glossary import Glossary, Term
-from seq2seq.data.padding import batches_by_length
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, CorpusError, suggest_similar
-from seq2seq.inference.automata import Automaton, AutomatonCompiler
 from seq2seq.inference.demands import Demand
 from seq2seq.inference.segments import Part, SourceLines, divide_line
-from seq2seq.search import Automata
 from seq2seq.text.cleaning import plain_form
 from seq2seq.text.phrases import split_variants
-
-MAX_TABLE_ENTRIES = 50_000_000  # states times vocabulary of the automata of a batch
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,18 @@ class Request:
         include: Phrases that must occur in the translation as whole words. A phrase may have variants,
             `house|houses`, of which one must occur.
         exclude: Phrases that must not occur in it as whole words; all variants of a phrase are excluded.
+        terms: Source terms and the phrases by which they must be translated, such as `{"house|houses": "Haus|Häuser"}`,
+            which take precedence over the glossary.
 
     Raises:
-        ArgumentError: A phrase is blank.
+        ArgumentError: A phrase is blank, or a source term occurs twice.
     """
 
     text: str
     prefix: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    terms: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("text", "prefix"):
@@ -57,13 +55,33 @@ class Request:
             if blank := [phrase for phrase in phrases if not split_variants(phrase)]:
                 raise ArgumentError(f"Request: {name}: {blank[0]!r} is blank. Leave it out.")
             object.__setattr__(self, name, tuple(phrases))
+        pairs = self.terms.items() if isinstance(self.terms, Mapping) else [(None, None)]
+        if not all(isinstance(text, str) for pair in pairs for text in pair):
+            raise ArgumentError(
+                f"Request: terms: expected source terms with their translations, found {describe(self.terms)}."
+            )
+        if blank := [text for pair in pairs for text in pair if not split_variants(text)]:
+            raise ArgumentError(f"Request: terms: {blank[0]!r} is blank. Leave it out.")
+        variants = [variant for term in self.glossary.terms for variant in term.source] if self.glossary else []
+        if twice := [variant for variant in variants if variants.count(variant) > 1]:
+            raise ArgumentError(f"Request: terms: the source term {twice[0]!r} occurs twice. Keep one of them.")
+
+    @cached_property
+    def glossary(self) -> Glossary | None:
+        """The terms of the request."""
+        terms = (Term(split_variants(source), split_variants(target)) for source, target in self.terms.items())
+        return Glossary(terms) if self.terms else None
 
     def with_common(self, other: "Request | None") -> "Request":
-        """Add the phrases of another request, and its prefix unless this one has one."""
+        """Add the phrases and terms of another request, and its prefix unless this one has one."""
         if other is None:
             return self
         return Request(
-            self.text, self.prefix or other.prefix, (*other.include, *self.include), (*other.exclude, *self.exclude)
+            self.text,
+            self.prefix or other.prefix,
+            (*other.include, *self.include),
+            (*other.exclude, *self.exclude),
+            {**other.terms, **self.terms},
         )
 
     @property
@@ -74,7 +92,7 @@ class Request:
     @classmethod
     @check_arguments()
     def from_json(cls, line: str, place: str) -> "Request":
-        """Read a request from a JSON object with the keys `text`, `prefix`, `include` and `exclude`.
+        """Read a request from a JSON object with the keys `text`, `prefix`, `include`, `exclude` and `terms`.
 
         Args:
             line: The object, or a blank line, which stands for a blank text.
@@ -85,7 +103,7 @@ class Request:
         """
         if not line.strip():
             return cls("")
-        keys = {field.name: list if field.name.endswith("clude") else str for field in fields(cls)}
+        keys = {"text": str, "prefix": str, "include": list, "exclude": list, "terms": dict}
         example = '{"text": "The house is big.", "prefix": "Das ", "include": ["Haus|Häuser"], "exclude": ["gross"]}'
         try:
             values = json.loads(line)
@@ -97,29 +115,46 @@ class Request:
             if key not in keys:
                 raise CorpusError(f"{place}: unknown key '{key}'.{suggest_similar(key, keys)} Keys: {', '.join(keys)}.")
             if not isinstance(value, keys[key]):
-                kind = "a list of strings" if keys[key] is list else "a string"
-                raise CorpusError(f"{place}: '{key}': expected {kind}, found {json.dumps(value, ensure_ascii=False)}.")
+                kinds = {str: "a string", list: "a list of strings", dict: "an object of strings"}
+                raise CorpusError(
+                    f"{place}: '{key}': expected {kinds[keys[key]]}, found {json.dumps(value, ensure_ascii=False)}."
+                )
         try:
             return cls(**values)
         except ArgumentError as error:
             raise CorpusError(f"{place}: {error}") from None
 
 
-def demands_of(request: Request, source: str = "", glossary: Glossary | None = None) -> list[Demand]:
+def demands_of(request: Request, surfaces: Sequence[str] = (), glossary: Glossary | None = None) -> list[Demand]:
     """The demands on the translation of a part of a line.
 
     Args:
         request: The request for the whole line.
-        source: Text of the part, in which the terms of the glossary are looked up.
+        surfaces: Text of each source token of the part, in which terms are looked up, see `Tokenizer.surfaces`.
         glossary: A glossary, or None.
     """
-    terms: list[Term] = glossary.find(source) if glossary else []
     demands = [Demand("include", variants) for variants in map(split_variants, request.include)]
-    demands += [Demand("include", term.target) for term in terms]
+    demands += _demands_of_terms(surfaces, request.glossary, glossary)
     demands += [Demand("exclude", variants) for variants in map(split_variants, request.exclude)]
     if prefix := plain_form(request.prefix):
         demands.insert(0, Demand("prefix", (prefix + " " * request.prefix[-1:].isspace(),)))
     return list(dict.fromkeys(demands))
+
+
+def _demands_of_terms(surfaces: Sequence[str], *glossaries: Glossary | None) -> Iterator[Demand]:
+    """The terms of several glossaries; of occurrences that overlap, those of the first glossary."""
+    text = "".join(surfaces)
+    ends = np.cumsum([0, *map(len, surfaces)])
+    taken = np.zeros(len(text), bool)
+    for glossary in filter(None, glossaries):
+        found = glossary.find(text)
+        spans = {term: [span for span in found[term] if not taken[slice(*span)].any()] for term in found}
+        for term, places in spans.items():
+            is_inside = [((ends[:-1] < end) & (ends[1:] > start)) for start, end in places]
+            for span in places:
+                taken[slice(*span)] = True
+            if places:
+                yield Demand("include", term.target, tuple(np.flatnonzero(np.any(is_inside, axis=0)).tolist()))
 
 
 def as_requests(lines: Iterable[str | Request]) -> list[Request]:
@@ -145,79 +180,14 @@ def divide_requests(
     """
     divide = partial(divide_line, tokenizer=tokenizer, source_lines=source_lines, options=options)
     encoded = tokenizer.encode_batch([request.text for request in requests])
+
+    def surfaces(part: Part) -> Sequence[str]:
+        return part.surfaces or tokenizer.surfaces(part.text)[: len(part.ids)]
+
     return [
         [
-            part._replace(demands=demands_of(request, part.source_text(tokenizer), glossary))
+            part._replace(demands=demands_of(request, surfaces(part) if glossary or request.terms else (), glossary))
             for part in divide(line, request.text, ids, whole=request.is_whole)
         ]
         for line, request, ids in zip(count(), requests, encoded)
     ]
-
-
-class DemandCompiler:
-    """Compiles the demands on units of translation into automata, which `search.with_automata` follows."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-
-    @cached_property
-    def _compiler(self) -> AutomatonCompiler:
-        return AutomatonCompiler(self.tokenizer)
-
-    def automata(self, part: Part) -> list[Automaton]:
-        """The automata of a unit; none for demands that the vocabulary cannot spell."""
-        found = []
-        for kind, variants in part.demands:
-            if kind != "exclude":
-                is_prefix = kind == "prefix"
-                found.append(self._compiler.prefix(variants[0]) if is_prefix else self._compiler.required(variants))
-        excluded = tuple(variant for kind, variants in part.demands if kind == "exclude" for variant in variants)
-        if excluded:
-            found.append(self._compiler.forbidden(excluded))
-        return [automaton for automaton in found if automaton is not None]
-
-    def batches(self, parts: Sequence[Part], size: Callable[[int], int]) -> Iterator[list[int]]:
-        """Batches of units, by their indices; units with demands have batches of their own.
-
-        Args:
-            parts: The units.
-            size: See `batches_by_length`; a batch is smaller if its automata have many states.
-        """
-        most = MAX_TABLE_ENTRIES // self.tokenizer.vocabulary_size
-        for asked in (False, True):
-            lengths = [len(part.ids) if bool(part.demands) == asked else 0 for part in parts]
-            for batch in batches_by_length(lengths, size):
-                states, some = 0, list[int]()
-                for place in batch:
-                    more = sum(len(automaton.remaining) for automaton in self.automata(parts[place]))
-                    if some and states + more > most:
-                        yield some
-                        states, some = 0, []
-                    states, some = states + more, [*some, place]
-                yield some
-
-
-def stack(sentences: Sequence[Sequence[Automaton]], vocabulary_size: int) -> Automata:
-    """The automata of a batch's sentences in one table, in which each automaton stands once."""
-    starts: dict[int, int] = {}
-    distinct, size = [], 1
-    for automaton in (automaton for automata in sentences for automaton in automata):
-        if id(automaton) not in starts:
-            starts[id(automaton)] = size
-            distinct.append(automaton)
-            size += len(automaton.remaining) - 1  # all share state 0
-    width = max([1, *(automaton.advance.shape[1] for automaton in distinct)])
-    next_states = np.zeros((size, vocabulary_size), np.int32)
-    blocked = np.zeros((size, vocabulary_size), bool)
-    advance, remaining = np.zeros((size, width), np.int32), np.zeros(size, np.int32)
-    for automaton in distinct:
-        first = starts[id(automaton)]
-        rows = slice(first, first + len(automaton.remaining) - 1)
-        states = automaton.next_states[1:]
-        next_states[rows] = np.where(states > 0, states + first - 1, 0)
-        blocked[rows], remaining[rows] = automaton.blocked[1:], automaton.remaining[1:]
-        advance[rows, : automaton.advance.shape[1]] = automaton.advance[1:]
-    initial = np.zeros((len(sentences), max([1, *map(len, sentences)])), np.int32)
-    for row, automata in enumerate(sentences):
-        initial[row, : len(automata)] = [starts[id(automaton)] for automaton in automata]
-    return Automata(next_states, blocked, advance, remaining, initial)

@@ -218,8 +218,9 @@ class AutomataSteps:
         self.graph_key: Hashable = ("automata", steps.graph_key)
         self.models = steps.models
         table, states = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        sources, begins_word = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([None], tf.bool)
         self.signature: Any = (
-            Automata(table, tf.TensorSpec([None, None], tf.bool), table, states, table),
+            Automata(table, tf.TensorSpec([None, None], tf.bool), table, states, table, sources, begins_word),
             steps.signature,
         )
 
@@ -228,7 +229,8 @@ class AutomataSteps:
         if automata is None:
             nothing, places = np.zeros(1, np.int32), np.zeros((len(batch.sources), 1), np.int32)
             table = np.zeros((1, size), np.int32)
-            automata = Automata(table, table > 0, nothing[:, None], nothing, places)
+            sources = np.zeros((*places.shape, max(map(len, batch.sources)) + 1), np.float32)
+            automata = Automata(table, table > 0, nothing[:, None], nothing, places, sources, table[0] > 0)
         if automata.next_states.shape[1] != size or len(automata.initial) != len(batch.sources):
             raise ValueError(
                 f"found automata over {automata.next_states.shape[1]} tokens for {len(automata.initial)} sentences, "

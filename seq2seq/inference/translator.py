@@ -20,9 +20,10 @@ from seq2seq.errors import ArgumentError, ConfigError
 from seq2seq.inference.calibration import TemperatureScaling, load_calibration
 from seq2seq.inference.confidence import Calibration
 from seq2seq.inference.copies import reduce_with_models
+from seq2seq.inference.demand_compiler import DemandCompiler
 from seq2seq.inference.members import Paths, load_members
 from seq2seq.inference.parts import decide_part, join_parts, read_result
-from seq2seq.inference.requests import DemandCompiler, Request, as_requests, divide_requests, stack
+from seq2seq.inference.requests import Request, as_requests, divide_requests
 from seq2seq.inference.reranker import Reranker, Rerankers
 from seq2seq.inference.results import Translation
 from seq2seq.inference.scorer import Scorer
@@ -333,9 +334,8 @@ class Translator:
         self, steps: StepSource, parts: Sequence[Part], options: SearchOptions, attention: bool
     ) -> list[Translation]:
         batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
-        if any(automata := [self._compiler.automata(part) for part in parts]):
-            batch = batch._replace(automata=stack(automata, self.tokenizers.target.vocabulary_size))
-            steps = AutomataSteps(steps)
+        if (automata := self._compiler.stack(parts)) is not None:
+            batch, steps = batch._replace(automata=automata), AutomataSteps(steps)
         limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
         result = self.searcher.search(steps, batch, limits, options, keep_weights)
         translations = read_result(result, parts, self.tokenizers, options, attention)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from seq2seq.arguments import check_arguments
 from seq2seq.search.step import BLOCKED, Requirements, StepFunction, StepOutput
+from seq2seq.search.terms import place_terms
 
 
 class Automata(NamedTuple):
@@ -20,6 +21,9 @@ class Automata(NamedTuple):
             empty places.
         remaining: (S,) int32, the number of those steps; 0 if nothing is missing.
         initial: (B, C) int32, the states in which the automata of each sentence start; 0 in empty places.
+        sources: (B, C, S) float32, 1 for the source tokens that what is required translates, 0 for others; all 0 if
+            that is unknown.
+        begins_word: (V,) bool, tokens of the vocabulary that begin a word.
     """
 
     next_states: Any
@@ -27,6 +31,8 @@ class Automata(NamedTuple):
     advance: Any
     remaining: Any
     initial: Any
+    sources: Any
+    begins_word: Any
 
 
 @check_arguments()
@@ -38,7 +44,8 @@ def with_automata(
     A hypothesis never takes a token that one of its automata blocks, so it ends only if nothing is missing. A token is
     also excluded if the hypothesis could not be completed within its maximum length afterwards; if it cannot be
     completed at all, only the tokens that complete most are left. If no token is left, the hypothesis ends, and its
-    tokens show what is missing. The scores of the other tokens stay as they are.
+    tokens show what is missing. The scores of the other tokens stay as they are, unless the source tokens of what is
+    missing are known and the model has attention: then `place_terms` changes them.
 
     What automata ask for is part of the step's output (`Requirements`). `SearchConstraints.mask_scores` and
     `beam_search` read it there, so wrappers of any kind may follow this one. Among wrappers, a token that `with_prefix`
@@ -54,7 +61,8 @@ def with_automata(
         eos_id: Token id of EOS.
 
     Returns:
-        Step, state and memory to start the search with. The state includes that of each automaton, (B, K, C) int64.
+        Step, state and memory to start the search with. The state includes that of each automaton, (B, K, C) int64,
+        the tokens that it needed next and the probabilities from `place_terms`; the memory includes `sources`.
     """
     size = tf.shape(automata.next_states, tf.int64)[1]
     table = tf.reshape(tf.cast(automata.next_states, tf.int64), [-1])
@@ -66,17 +74,42 @@ def with_automata(
     advance = tf.cast(automata.advance, tf.int64)
 
     def followed(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
-        places, inner = state
+        (places, chosen_for, inner), (sources, inner_memory) = state, memory
         moved = tf.gather(table, size * places + tokens[:, :, None])
         places = tf.where(tokens[:, :, None] == bos_id, places, moved)
-        output = step(tokens, inner, memory)
+        output = step(tokens, inner, inner_memory)
         if output.candidates is None:
             each = tf.gather(missing, places)
         else:
             each = tf.gather(tf.reshape(missing, [-1]), size * places[:, :, :, None] + output.candidates[:, None, None])
-        needed, _ = output.find(tf.reshape(tf.gather(advance, places), tf.concat([tf.shape(tokens), [-1]], axis=0)))
+        next_tokens = tf.gather(advance, places)  # (B, K, C, A)
+        needed, _ = output.find(tf.reshape(next_tokens, tf.concat([tf.shape(tokens), [-1]], axis=0)))
+        if output.attention.shape[-1] != 0:
+            taken, probabilities = chosen_for
+            pointed = tf.reduce_sum(tf.where(taken == tokens[:, :, None, None], probabilities, 0.0), axis=3)
+            attended = tf.einsum("bks,bcs->bkc", tf.cast(output.attention, tf.float32), sources)
+            is_required = tf.gather(remaining, places) > 0
+            complete = tf.where(is_required | (places == 0), 0.0, pointed)
+            undone = tf.cond(
+                tf.reduce_any(complete > 0),
+                lambda: tf.reduce_sum(complete[..., None] * tf.cast(each > 0, tf.float32), axis=2),
+                lambda: tf.zeros_like(output.scores),
+            )
+            continued, attended = (tf.where(is_required, part, 0.0) for part in (pointed, attended))
+            begins_word = automata.begins_word[None]
+            if output.candidates is not None:
+                begins_word = tf.gather(automata.begins_word, output.candidates)
+            of_terms = tf.reshape(needed, tf.shape(next_tokens))
+            output, probabilities = place_terms(output, of_terms, continued, attended, undone, begins_word)
+            chosen_for = next_tokens, probabilities
         return output._replace(
-            state=(places, output.state), requirements=Requirements(tf.reduce_sum(each, axis=2), needed)
+            state=(places, chosen_for, output.state), requirements=Requirements(tf.reduce_sum(each, axis=2), needed)
         )
 
-    return followed, (tf.cast(automata.initial, tf.int64)[:, None], state), memory
+    initial = tf.cast(automata.initial, tf.int64)[:, None]
+    nothing = tf.zeros(tf.concat([tf.shape(initial), tf.shape(advance)[1:]], axis=0))
+    return (
+        followed,
+        (initial, (tf.cast(nothing, tf.int64), nothing), state),
+        (tf.convert_to_tensor(automata.sources), memory),
+    )

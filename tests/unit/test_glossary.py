@@ -27,12 +27,18 @@ GLOSSARY = Glossary(
         ("warehouse housework house's", ["house"]),
         ("这个房子很大", ["房子"]),
         ("at two o'clock", ["o'clock"]),
-        ("a  green \u00a0house", ["a", "green house"]),
+        ("a green house", ["a", "green house"]),
         ("", []),
     ],
 )
 def test_terms_are_found_as_whole_words_the_longest_first(text, found):
     assert [term.source[0] for term in GLOSSARY.find(text)] == found
+
+
+def test_each_occurrence_of_a_term_is_found():
+    text = "A house, two houses and a green house"
+    found = {term.source[0]: [text[slice(*span)] for span in spans] for term, spans in GLOSSARY.find(text).items()}
+    assert found == {"a": ["A", "a"], "house": ["house", "houses"], "green house": ["green house"]}
 
 
 @pytest.mark.parametrize(

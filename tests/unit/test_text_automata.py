@@ -7,7 +7,9 @@ import pytest
 
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID
 from seq2seq.inference.automata import DONE, START, AutomatonCompiler
-from seq2seq.inference.requests import stack
+from seq2seq.inference.demand_compiler import DemandCompiler
+from seq2seq.inference.demands import Demand
+from seq2seq.inference.segments import Part
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.text.scripts import is_word_character
@@ -142,7 +144,14 @@ def test_what_the_vocabulary_cannot_spell_has_no_automaton(tokenizer, compiler):
 
 def test_automata_are_stacked_into_one_table(tokenizer, compiler):
     prefix, phrase = compiler.prefix("Der"), compiler.required(("Buch",))
-    automata = stack([[prefix, phrase], [], [phrase]], tokenizer.vocabulary_size)
+    asked = (
+        [Demand("prefix", ("Der",)), Demand("include", ("Buch",), positions=(1, 2))],
+        [],
+        [Demand("include", ("Buch",))],
+    )
+    parts = [Part(line, 0, "", [5, 6, 7], demands=demands) for line, demands in enumerate(asked)]
+    automata = DemandCompiler(tokenizer).stack(parts)
+    assert automata.sources.tolist() == [[[0, 0, 0, 0], [0, 1, 1, 0]], [[0] * 4] * 2, [[0] * 4] * 2]
     assert automata.initial[1].tolist() == [0, 0]
     assert automata.initial[0, 1] == automata.initial[2, 0]
     assert len(automata.remaining) == len(prefix.remaining) + len(phrase.remaining) - 1
