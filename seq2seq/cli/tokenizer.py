@@ -1,7 +1,6 @@
 """`seq2seq tokenizer train|encode|decode`."""
 
 from collections.abc import Callable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -109,10 +108,10 @@ def encode(
     """Encode text as pieces separated by spaces. Unknown characters become <unk> and are listed on stderr."""
     from seq2seq.data.tokenizer import Tokenizer
 
-    tokenizer, unknown, numbers = Tokenizer.load(model), UnknownCharacters(), count(1)
+    tokenizer, unknown = Tokenizer.load(model), UnknownCharacters()
 
-    def convert(line: str) -> str:
-        token_ids, number = tokenizer.encode(line), next(numbers)
+    def convert(line: str, number: int) -> str:
+        token_ids = tokenizer.encode(line)
         if tokenizer.unk_id in token_ids:
             unknown.add(number, tokenizer.unknown_characters(line))
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
@@ -135,7 +134,7 @@ def decode(
 
     tokenizer = Tokenizer.load(model)
 
-    def convert(line: str) -> str:
+    def convert(line: str, number: int) -> str:
         if not ids:
             return tokenizer.decode(tokenizer.ids([piece for piece in line.split(" ") if piece]))
         try:
@@ -152,7 +151,7 @@ def _each_line(
     texts: Sequence[str] | None,
     input_file: Path | None,
     output_file: Path | None,
-    convert: Callable[[str], str],
+    convert: Callable[[str, int], str],
     what: str,
 ) -> None:
     check_texts(texts, input_file)
@@ -165,9 +164,16 @@ def _each_line(
         open_output(output) as target,
         progress_bar(source.name, None, hidden=source.typed or target.isatty()) as advance,
     ):
+
+        def converted(line: str, number: int) -> str:
+            try:
+                return convert(line, number)
+            except TokenizerError as error:
+                raise TokenizerError(f"{source.name}:{number}: {error}") from None
+
         done = 0
-        for lines in source.chunks(CHUNK_LINES):
-            target.writelines(f"{convert(line)}\n" for line in lines)
+        for lines in source.chunks(CHUNK_LINES, converted):
+            target.writelines(f"{line}\n" for line in lines)
             target.flush()
             done += len(lines)
             advance(done)

@@ -1,6 +1,7 @@
 """`seq2seq translate`."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
@@ -263,12 +264,14 @@ def _translate_lines(
     common: "Request | None",
 ) -> None:
     """Translate lines as they arrive."""
+    from seq2seq.inference.requests import read_request
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     done = 0
+    read = partial(read_request, name=lines.name, input_format=input_format, common=common)
     hidden = quiet or lines.typed or written.isatty()  # a bar and lines of text would overwrite each other
     with progress_bar(f"translating {lines.name}", None, hidden=hidden) as advance:
-        for chunk in lines.chunks(CHUNK_SENTENCES):
+        for chunk in lines.chunks(CHUNK_SENTENCES, read):
             start = time.perf_counter()
             for rows in translate_to_rows(
                 translator,
@@ -280,8 +283,6 @@ def _translate_lines(
                 on_warning=warn,
                 on_progress=lambda count, before=done: advance(before + count),  # type: ignore[misc]
                 on_translated=summary.add,
-                input_format=input_format,
-                common=common,
             ):
                 written.writelines(f"{row}\n" for row in rows)
             written.flush()
