@@ -53,6 +53,7 @@ def challenge(
     from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
 
+    search = search | {"confidence": False}  # a report does not show that of a recipe
     recipe, options = load_recipe_and_options(model, TranslationConfig, search)
     check_languages(recipe)
     import_tensorflow()

@@ -144,6 +144,7 @@ def _evaluate_models(
     search: dict[str, Any],
 ) -> "EvaluationReport":
     """Translate and score; `asked` holds the given language and tokenizer."""
+    search = search | {"confidence": False}  # a report does not show that of a recipe
     recipe, options = load_recipe_and_options(models[0], TranslationConfig, search, models[1:])
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run

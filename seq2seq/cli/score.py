@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seq2seq.cli.console import import_tensorflow, input_place, output_place, progress_bar, warn
-from seq2seq.cli.options import flag, section_from_flags, with_search_options
+from seq2seq.cli.options import check_ensemble_options, flag, section_from_flags, with_search_options
 from seq2seq.cli.pairs import Pairs, PairsFile, SourceFile, TargetFile
 from seq2seq.config import LanguageModelConfig, SearchOptions, TranslationConfig
 from seq2seq.config.precision import Precision
@@ -165,12 +165,13 @@ def _options(models: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
     """The given options, after a check of the models' recipes, before TensorFlow is loaded.
 
     Raises:
-        ConfigError: An option is not for a language model.
+        ConfigError: An option is not for a language model, or see `check_ensemble_options`.
         ModelDirectoryError: A model does not exist, or a language model is in an ensemble.
     """
     from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
 
     read_metadata(models[0])
+    check_ensemble_options(models, given)
     if len(models) == 1 and isinstance(load_model_config(models[0]), LanguageModelConfig):
         if wrong := [key for key in given if key not in ("length_penalty", "repetition_penalty")]:
             raise ConfigError(f"{flag(wrong[0])}: is for translation models, but {models[0]} is a language model.")

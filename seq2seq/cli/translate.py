@@ -212,6 +212,8 @@ def translate(
     check_output(target, inputs=inputs)
     from seq2seq.model_directory.directory import read_metadata
 
+    if output_format != "jsonl":
+        search = search | {"confidence": False}  # of a recipe: other formats do not show it
     _, options = load_recipe_and_options(model, TranslationConfig, search, others)
     # An ensemble was not validated, and gives human translations other probabilities than its models.
     scores = {} if others else read_metadata(model)["scores"]
