@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.console import import_tensorflow, input_place, output_place, progress_bar, stderr, warn
+from seq2seq.cli.arguments import OutputFile, SourceFile, TargetFile
+from seq2seq.cli.console import import_tensorflow, input_place, progress_bar, stderr, warn
 from seq2seq.cli.pairs import CHUNK_PAIRS
 from seq2seq.config import TranslationConfig
 from seq2seq.corpora.chunks import chunks
@@ -26,15 +27,8 @@ def align(
             show_default=False,
         ),
     ] = None,
-    source: Annotated[
-        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text.", show_default=False)
-    ] = None,
-    target: Annotated[
-        Path | None,
-        typer.Option(
-            parser=input_place, metavar="FILE", help="Translations of --source, line by line.", show_default=False
-        ),
-    ] = None,
+    source: SourceFile = None,
+    target: TargetFile = None,
     ibm1: Annotated[bool, typer.Option("--ibm1", help="Align with IBM model 1, learnt from the text.")] = False,
     more_source: Annotated[
         Path | None, typer.Option(parser=input_place, metavar="FILE", help="Further text for --ibm1 to learn from.")
@@ -61,16 +55,7 @@ def align(
     tokenized: Annotated[
         bool, typer.Option("--tokenized", help="White space alone delimits words: punctuation stays with its word.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_place,
-            metavar="FILE",
-            help="File for the alignments; - and the default are stdout.",
-        ),
-    ] = None,
+    output: OutputFile = None,
 ) -> None:
     """Align the words of sentence pairs using the attention of a model or IBM model 1.
 

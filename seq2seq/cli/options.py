@@ -1,4 +1,4 @@
-"""Command-line options for keys of a recipe, generated from the declarations of the keys."""
+"""Options for keys of a recipe, generated from the declarations of the keys; all others are declared by hand."""
 
 import inspect
 import re

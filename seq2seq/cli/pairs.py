@@ -4,32 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
-from seq2seq.cli.console import input_lines, input_place
+from seq2seq.cli.console import input_lines
 from seq2seq.corpora.chunks import chunks
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import STDIN, place_name
 
-SourceFile = Annotated[
-    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text, compressed or not.")
-]
-TargetFile = Annotated[
-    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
-]
-PairsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--input",
-        "-i",
-        parser=input_place,
-        metavar="FILE",
-        help="Pairs instead of --source and --target, one source<TAB>target per line; - and the default are stdin.",
-    ),
-]
 CHUNK_PAIRS = 2_000  # pairs in memory at once
 
 

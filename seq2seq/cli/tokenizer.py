@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.arguments import TextArguments, check_texts, texts_or_input
+from seq2seq.cli.arguments import InputFile, OutputFile, TextArguments
 from seq2seq.cli.console import input_place, output_place, print_stderr, progress_bar, stderr, warn
 from seq2seq.cli.options import section_from_flags
+from seq2seq.cli.texts import check_texts, texts_or_input
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.lines import read_lines
 from seq2seq.errors import TokenizerError
@@ -21,26 +22,6 @@ CHUNK_LINES = 1000  # lines converted before they are written
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
-Input = Annotated[
-    Path | None,
-    typer.Option(
-        "--input",
-        "-i",
-        parser=input_place,
-        metavar="FILE",
-        help="Text to convert, line by line, compressed or not; default: stdin (-).",
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        parser=output_place,
-        metavar="FILE",
-        help="File for the result; default: stdout (-).",
-    ),
-]
 Ids = Annotated[bool, typer.Option("--ids", help="Use token ids instead of pieces.")]
 
 
@@ -101,8 +82,8 @@ def train(
 def encode(
     model: ModelFile,
     texts: TextArguments = None,
-    input_file: Input = None,
-    output_file: Output = None,
+    input_file: InputFile = None,
+    output_file: OutputFile = None,
     ids: Ids = False,
 ) -> None:
     """Encode text as pieces separated by spaces. Unknown characters become <unk> and are listed on stderr."""
@@ -125,8 +106,8 @@ def encode(
 def decode(
     model: ModelFile,
     texts: TextArguments = None,
-    input_file: Input = None,
-    output_file: Output = None,
+    input_file: InputFile = None,
+    output_file: OutputFile = None,
     ids: Ids = False,
 ) -> None:
     """Decode pieces separated by spaces to text."""

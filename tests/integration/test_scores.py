@@ -10,7 +10,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from seq2seq.cli import arguments
+from seq2seq.cli import texts
 from seq2seq.config import SearchOptions
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.model_filters import PLAIN, ModelFilter, dual_conditional_cross_entropy
@@ -256,7 +256,7 @@ def test_several_models_before_the_text_are_an_ensemble(folder, capsys):
     assert (
         f"{folder / 'other'}: is a model, but comes after 'the dog'. Give all models first." in capsys.readouterr().err
     )
-    assert arguments.split_models(["phrasebook-en-de", "x" * 5000, "a"])[1] == ["x" * 5000, "a"]
+    assert texts.split_models(["phrasebook-en-de", "x" * 5000, "a"])[1] == ["x" * 5000, "a"]
 
 
 @pytest.mark.parametrize("given", [("--ensemble-weights", "1"), ("--ensemble-average", "probability")])
