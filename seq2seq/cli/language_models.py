@@ -41,9 +41,10 @@ def generate(
     *,
     search: dict[str, Any],
 ) -> None:
-    """Generate text with a language model, one text per line.
+    """Generate text with a language model.
 
-    Texts are sampled, or found by beam search if --beam-size is given. --n-best sets their number, 1 by default.
+    Texts are sampled, or found by beam search if --beam-size is given, and written one per line. --n-best sets their
+    number, 1 by default.
     --min-length and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe
     sets it.
 
