@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.search import SearchConstraints, StepOutput
+from seq2seq.search import NEG_INF, SearchConstraints, StepOutput
 from tests.reference import log_softmax
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 V, S, BUCKETS = 6, 3, 31
 INNER = (UNK, 4, 5)  # tokens that a translation may hold before EOS
+CANDIDATES = np.array([[0, 1, 2, 3, 4, 5], [0, 2, 3, 4, 0, 0], [0, 1, 3, 5, 0, 0]])  # by sentence, of a `RuledFake`
 
 
 class Fake:
@@ -68,6 +69,68 @@ class Fake:
         hypotheses = [[*tokens, EOS] for length in lengths for tokens in product(inner, repeat=length - 1)]
         scored = [(self.score(sentence, hypothesis, **penalties), hypothesis) for hypothesis in hypotheses]
         return sorted(scored, key=lambda pair: -pair[0])
+
+
+def repeats_ngram(before, token, size):
+    """Whether a token makes an n-gram that is there already; from the definition."""
+    tokens = [*before, token]
+    ngrams = [tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)]
+    return bool(size) and len(tokens) >= size and ngrams[-1] in ngrams[:-1]
+
+
+class RuledFake(Fake):
+    """A fake model with rules on what may come next, which `choices` of a subclass has.
+
+    Log-probabilities of tokens that come again are multiplied by `penalty`; no n-gram of `size` comes twice. With
+    `listed`, only the candidates may come, which the step ranks in their own places.
+    """
+
+    def __init__(self, seed, sentences=3, size=0, penalty=None, listed=False):
+        super().__init__(seed, sentences, sharpness=1.0)
+        self.size, self.penalty, self.listed = size, penalty, listed
+
+    def __call__(self, tokens, state, memory):
+        output = super().__call__(tokens, state, memory)
+        if not self.listed:
+            return output
+        candidates = tf.gather(tf.constant(CANDIDATES, tf.int64), memory)
+        output = output._replace(candidates=candidates)
+        there = (candidates > 0) | (tf.range(V) == 0)
+        return output._replace(scores=tf.where(there[:, None], output.gather_candidates(output.scores), NEG_INF))
+
+    @property
+    def repetition(self):
+        """Options of `without_repetition`."""
+        return {"no_repeat_ngram_size": self.size, "repetition_penalty": self.penalty}
+
+    def penalised(self, tokens, log_probs):
+        repeated = [token in tokens[:place] for place, token in enumerate(tokens)]
+        return np.where(repeated, log_probs * (self.penalty or 1.0), log_probs)
+
+    def inner(self, sentence, forbidden=()):
+        """Tokens that a translation may hold before EOS."""
+        listed = [token for token in INNER if not self.listed or token in CANDIDATES[sentence]]
+        return [token for token in listed if token not in forbidden]
+
+    def all_hypotheses(self, sentence, limit, shortest=1, forbidden=(), before=(), **penalties):
+        """Pairs of score and tokens, best first."""
+        found = []
+        for token in self.choices(sentence, list(before), limit, shortest, forbidden):
+            tokens = [*before, token]
+            if token == EOS:
+                found.append((self.score(sentence, tokens, **penalties), tokens))
+            else:
+                found += self.all_hypotheses(sentence, limit, shortest, forbidden, tokens, **penalties)
+        return sorted(found, key=lambda pair: -pair[0])
+
+
+def hypotheses(result):
+    """Row, rank and tokens of each hypothesis; each row has one."""
+    assert (result.lengths[:, 0].numpy() > 0).all()
+    for row, sentence in enumerate(result.tokens.numpy().tolist()):
+        for n, tokens in enumerate(sentence):
+            if length := int(result.lengths[row, n]):
+                yield row, n, tokens[:length]
 
 
 def check(fake, row, result, expected):

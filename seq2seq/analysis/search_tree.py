@@ -94,8 +94,8 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
     Args:
         translator: Translator with the model.
         sentence: Sentence that is short enough to be translated as a whole.
-        options: Search options (`beam_size`, penalties and limits; groups and the glossary have no effect); by default
-            the translator's.
+        options: Search options, by default the translator's: `beam_size`, penalties, limits and what else changes the
+            scores of tokens.
 
     Returns:
         One row per node, the root (`<s>`) first, then step by step, best first; the index is the number of the node.
@@ -113,9 +113,15 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
                    dropped
 
     Raises:
-        ValueError: The options request sampling, or the sentence has no tokens or too many.
+        ArgumentError: The options request sampling, beam groups or a glossary with terms of the sentence, all of which
+            this record does not follow; or the sentence has no tokens or too many.
     """
     options = options or translator.options
+    if options.beam_groups > 1:
+        raise ArgumentError(
+            f"'beam_groups' is {options.beam_groups}: the ranking of a beam in groups is not recorded. Pass options "
+            "with beam_groups=1."
+        )
     noting, result = _run(translator, sentence, options, partial(beam_search, beam_size=options.beam_size))
     return build_tree(noting, result, options.beam_size, translator.tokenizers.target)
 
@@ -212,6 +218,9 @@ def greedy_path(
         token, log_prob  the piece, and its log-probability in nats
         total            sum of the log-probabilities of the tokens chosen before and of this candidate
         entropy          entropy of the distribution over the tokens that are allowed, nats
+
+    Raises:
+        ArgumentError: See `search_tree`; groups have no effect here.
     """
     options = options or translator.options
     noting, _ = _run(translator, sentence, options, greedy_search)
@@ -276,12 +285,20 @@ def _run(
     translator: Translator, sentence: str, options: SearchOptions, search: Callable[..., SearchResult]
 ) -> tuple[RecordingStep, SearchResult]:
     if options.sample:
-        raise ValueError("'sample' is true: only greedy and beam search can be recorded")
+        raise ArgumentError(
+            "'sample' is true: only greedy and beam search are recorded. Pass options with sample=False."
+        )
     steps = translator.step_sources.get(options)
+    glossary = translator.step_sources.glossary(options)
+    if glossary and (terms := glossary.find(sentence)):
+        raise ArgumentError(
+            f"'glossary' is {options.glossary!r}: the sentence has a term of it, {next(iter(terms))}, and a search that must "
+            "contain its translation is not recorded. Pass options with glossary=None."
+        )
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     longest = translator.source_lines.max_source_tokens(options)
     if not 1 < len(ids) <= longest:
-        raise ValueError(
+        raise ArgumentError(
             f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {longest} "
             "('max_source_tokens'), since it is searched as a whole."
         )

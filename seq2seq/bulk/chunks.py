@@ -22,6 +22,7 @@ from seq2seq.corpora.lines import count_lines, decode_lines, open_text
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import ACCEPTED_KINDS, InputFormat, OutputFormat, count_translated, translate_to_rows
+from seq2seq.inference.requests import read_request
 from seq2seq.inference.step_factory import derived_checksums, external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
@@ -177,17 +178,24 @@ class Chunks:
             lines: Lines without line endings.
             on_warning: Called with a warning message for each line that is truncated.
             on_progress: Called with the number of lines done so far.
+
+        Raises:
+            CorpusError: A line is not a request, see `read_request`; nothing is translated then.
         """
         path, job = self._path(first), self.job
         if path.exists():
             return
-        about: dict[str, Any] = {"name": str(job.source), "on_warning": on_warning, "first": first, "chunk": len(lines)}
-        about["input_format"] = job.input_format
+        name = str(job.source)
+        requests = [
+            read_request(line, number, name=name, input_format=job.input_format)
+            for number, line in enumerate(lines, start=first)
+        ]
+        about: dict[str, Any] = {"name": name, "on_warning": on_warning, "first": first}
         partial = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
             with wrap_storage_errors(path), partial.open("wb") as handle:
                 answers = translate_to_rows(
-                    translator, lines, job.options, job.output_format, **about, on_progress=on_progress
+                    translator, requests, job.options, job.output_format, **about, on_progress=on_progress
                 )
                 for rows in answers:
                     handle.write("".join(f"{row}\n" for row in rows).encode())

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.console import import_tensorflow, input_place, output_place, progress_bar, stderr, warn
+from seq2seq.cli.arguments import OutputFile, SourceFile, TargetFile
+from seq2seq.cli.console import import_tensorflow, input_place, progress_bar, stderr, warn
+from seq2seq.cli.pairs import CHUNK_PAIRS
 from seq2seq.config import TranslationConfig
+from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.readers import AlignedFiles
 from seq2seq.inference.alignment import DEFAULT_SYMMETRIZATION, SYMMETRIZATIONS, Symmetrization, to_pharaoh
 from seq2seq.model_directory.pretrained import find_model
@@ -24,15 +27,8 @@ def align(
             show_default=False,
         ),
     ] = None,
-    source: Annotated[
-        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text.", show_default=False)
-    ] = None,
-    target: Annotated[
-        Path | None,
-        typer.Option(
-            parser=input_place, metavar="FILE", help="Translations of --source, line by line.", show_default=False
-        ),
-    ] = None,
+    source: SourceFile = None,
+    target: TargetFile = None,
     ibm1: Annotated[bool, typer.Option("--ibm1", help="Align with IBM model 1, learnt from the text.")] = False,
     more_source: Annotated[
         Path | None, typer.Option(parser=input_place, metavar="FILE", help="Further text for --ibm1 to learn from.")
@@ -59,16 +55,7 @@ def align(
     tokenized: Annotated[
         bool, typer.Option("--tokenized", help="White space alone delimits words: punctuation stays with its word.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_place,
-            metavar="FILE",
-            help="File for the alignments; - and the default are stdout.",
-        ),
-    ] = None,
+    output: OutputFile = None,
 ) -> None:
     """Align the words of sentence pairs using the attention of a model or IBM model 1.
 
@@ -89,7 +76,7 @@ def align(
     inputs = [file for file in (source, target, more_source, more_target) if file is not None]
     check_inputs(inputs)
     check_output(output or STDOUT, inputs=inputs)
-    pairs = list(AlignedFiles(source, target))
+    pairs = AlignedFiles(source, target)
     if ibm1:
         from seq2seq.inference.lexical_aligner import align_by_ibm1
         from seq2seq.model_directory.directory import load_tokenizers, verify_directory
@@ -100,7 +87,8 @@ def align(
             tokenizers = load_tokenizers(model)
         further = list(AlignedFiles(more_source, more_target)) if more_source and more_target else []
         with stderr.status("learning IBM model 1"):
-            links = align_by_ibm1(pairs, method, further=further, tokenizers=tokenizers, tokenized=tokenized)
+            links = align_by_ibm1(list(pairs), method, further=further, tokenizers=tokenizers, tokenized=tokenized)
+        aligned = iter([links])
     else:
         from seq2seq.model_directory.directory import load_recipe
 
@@ -111,7 +99,15 @@ def align(
         from seq2seq.inference.translator import Translator
 
         loaded = [Translator.load(folder, on_warning=warn) for folder in (model, reverse) if folder is not None]
-        with progress_bar("aligning", len(pairs)) as advance:
-            links = AttentionAligner(*loaded).align(pairs, method, tokenized=tokenized, on_progress=advance)
-    with open_output(output or STDOUT, inputs=inputs) as handle:
-        handle.writelines(f"{to_pharaoh(one)}\n" for one in links)
+        aligner = AttentionAligner(*loaded)
+        aligned = (aligner.align(chunk, method, tokenized=tokenized) for chunk in chunks(pairs, CHUNK_PAIRS))
+    with (
+        open_output(output or STDOUT, inputs=inputs) as handle,
+        progress_bar("aligning", None, hidden=handle.isatty()) as advance,
+    ):
+        done = 0
+        for part in aligned:
+            handle.writelines(f"{to_pharaoh(links)}\n" for links in part)
+            handle.flush()
+            done += len(part)
+            advance(done)

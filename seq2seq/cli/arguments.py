@@ -1,79 +1,73 @@
-"""Text given as command-line arguments instead of a file or stdin."""
+"""Arguments and options that several commands have, each declared once; those for keys of a recipe are in `options`."""
 
-import os
-import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from seq2seq.cli.console import InputLines, input_lines, warn
-from seq2seq.errors import ConfigError
-from seq2seq.model_directory.nearby import MODEL_FILES
+from seq2seq.cli.console import input_place, output_place
+from seq2seq.config.precision import PRECISIONS, Precision
 from seq2seq.model_directory.pretrained import find_model
 
-LOOKS_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|\S*/\S*")  # `in.txt`, `text/in`; not `sleeps.`
 
+def _input(description: str) -> Any:
+    return typer.Option("--input", "-i", parser=input_place, metavar="FILE", help=description)
+
+
+_MODEL = typer.Argument(
+    parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+)
+_REFERENCE = typer.Option(
+    parser=input_place, metavar="FILE", help="Reference translations; repeat for several references."
+)
+
+Model = Annotated[Path, _MODEL]
+OptionalModel = Annotated[Path | None, _MODEL]
 TextArguments = Annotated[
     list[str] | None,
     typer.Argument(metavar="TEXT", help="Text instead of --input, one line per argument.", show_default=False),
 ]
-
-
-def split_models(arguments: Sequence[str] | None) -> tuple[list[Path], list[str]]:
-    """Divide arguments into the models at their beginning and the rest: model directories, names of pretrained models.
-
-    Raises:
-        ConfigError: A model comes after something else.
-    """
-    rest = list(arguments or ())
-    models = []
-    while rest and (model := _model_directory(rest[0])):
-        models.append(model)
-        del rest[0]
-    if late := next((text for text in rest if _model_directory(text)), None):
-        raise ConfigError(f"{late}: is a model, but comes after {rest[0]!r}. Give all models first.")
-    return models, rest
-
-
-def _model_directory(argument: str) -> Path | None:
-    folder = find_model(argument)
-    # For a long text, Path raises that the name is too long.
-    return folder if all(os.path.isfile(f"{folder}/{file}") for file in MODEL_FILES) else None  # noqa: PTH113
-
-
-def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
-    """Reject texts that are file names, or that are given together with `--input`; warn of other likely mistakes.
-
-    Raises:
-        ConfigError: An argument is a file, or `--input` is given, too.
-    """
-    for text in texts or ():
-        if LOOKS_LIKE_A_FILE.fullmatch(text) and os.path.isdir(text):  # noqa: PTH112
-            raise ConfigError(f"{text}: is a folder without a model, so it is neither a model nor text to translate.")
-        if os.path.isfile(text):  # noqa: PTH113  # for a long text, Path raises that the name is too long
-            raise ConfigError(
-                f"{text}: is a file, but arguments are taken as text. To read its lines: -i {quote(text)}."
-            )
-    if texts and input_file is not None:
-        raise ConfigError(f"found text, {texts[0]!r}, and --input {input_file}: give one of them.")
-    for text in texts or ():
-        if LOOKS_LIKE_A_FILE.fullmatch(text):
-            warn(f"{text}: no such file; the argument is taken as text")
-    if texts and len(texts) > 1 and all(len(text.split()) == 1 for text in texts):
-        warn(f"each word is taken as a separate text. To join them: {quote(' '.join(texts))}")
-
-
-@contextmanager
-def texts_or_input(
-    texts: Sequence[str] | None, place: Path, prompt: str, accepts: Collection[str] = ()
-) -> Iterator[InputLines]:
-    """Yield the lines of texts, checked by `check_texts` before; without texts, those of a place, see `input_lines`."""
-    if not texts:
-        with input_lines(place, prompt, accepts) as lines:
-            yield lines
-        return
-    yield InputLines([line + b"\n" for text in texts for line in os.fsencode(text).split(b"\n")], "text")
+InputFile = Annotated[Path | None, _input("Text, line by line, compressed or not; default: stdin (-).")]
+PairsFile = Annotated[
+    Path | None,
+    _input("Pairs instead of --source and --target, one source<TAB>target per line; default: stdin (-)."),
+]
+SourceFile = Annotated[
+    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text, compressed or not.")
+]
+TargetFile = Annotated[
+    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
+]
+Reference = Annotated[list[Path], _REFERENCE]
+OptionalReference = Annotated[list[Path] | None, _REFERENCE]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        parser=output_place,
+        metavar="FILE",
+        help="File for the result, replaced if it exists; default: stdout (-).",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of tables; docs/files-and-formats.md lists its fields.")
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Omit the progress bar and the summary on stderr; warnings remain."),
+]
+ComputePrecision = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help=f"Precision of computation: {', '.join(PRECISIONS)}. All but float32 are faster on a GPU, but a result "
+        "may then depend on its batch.",
+        rich_help_panel="Speed",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, e.g. training.epochs=5; repeatable."),
+]

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seq2seq.cli.arguments import AsJson
 from seq2seq.cli.console import import_tensorflow, progress_bar, warn, write_json
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.cli.plot import check_plot
@@ -39,7 +40,7 @@ def challenge(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File for a plot of both tables: .png, .svg or .pdf.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
     *,
     search: dict[str, Any],
 ) -> None:
@@ -53,6 +54,7 @@ def challenge(
     from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
 
+    search = search | {"confidence": False}  # a report does not show that of a recipe
     recipe, options = load_recipe_and_options(model, TranslationConfig, search)
     check_languages(recipe)
     import_tensorflow()

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from seq2seq.cli.aligned import read_aligned
+from seq2seq.cli.arguments import AsJson, Reference
 from seq2seq.cli.console import input_place, output_place, print_stdout, progress_bar, write_json
 from seq2seq.corpora import read_lines
 from seq2seq.errors import ConfigError
@@ -50,10 +51,7 @@ def compare(
             help="Translations of one test set by two or more systems, the baseline first: FILE or NAME=FILE.",
         ),
     ],
-    reference: Annotated[
-        list[Path],
-        typer.Option(parser=input_place, metavar="FILE", help="Reference translations; repeat for several references."),
-    ],
+    reference: Reference,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -76,7 +74,7 @@ def compare(
             "--html", parser=output_place, metavar="FILE", help="File for an HTML page with plots and examples."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
     target_language: Annotated[
         str | None, typer.Option(metavar="LANGUAGE", help="Language of the references, e.g. zh or th.")
     ] = None,

@@ -10,12 +10,12 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from rich.console import Console
 from rich.control import Control
@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.segment import ControlType
 
+from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.lines import decode_lines, text_stream, wrap_reading_errors
 from seq2seq.errors import Seq2SeqWarning
 from seq2seq.storage.files import STDIN, STDOUT, place_name
@@ -34,6 +35,8 @@ EXIT_INTERRUPTED = 130
 READ_BYTES = 2**16  # bytes read at once from a pipe or a terminal
 ERASE_LINE = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 PAUSE = 0.02  # seconds without input after which the lines so far are processed
+
+T = TypeVar("T")
 
 
 def input_place(text: str) -> Path:
@@ -210,17 +213,20 @@ class InputLines:
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
-    def chunks(self, most: int) -> Iterator[list[str]]:
-        """Yield up to `most` lines at a time, but fewer if no more have arrived: the sender may wait for an answer."""
-        chunk = []
-        for line in self._lines:
-            chunk.append(line)
-            waiting = self._raw.has_more() if isinstance(self._raw, _ArrivingLines) else not self.typed
-            if len(chunk) == most or not waiting:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
+    def chunks(self, most: int, convert: Callable[[str, int], T]) -> Iterator[list[T]]:
+        """Yield up to `most` converted lines at a time.
+
+        A chunk is smaller if no more lines have arrived, since the sender may wait for an answer, and before a line
+        that cannot be read or converted: those before it are processed before the error is raised.
+
+        Args:
+            most: Maximum number of lines.
+            convert: Called with each line and its number.
+        """
+        raw = self._raw
+        items = (convert(line, number) for number, line in enumerate(self._lines, start=1))
+        waits = (lambda: not raw.has_more()) if isinstance(raw, _ArrivingLines) else lambda: self.typed
+        return chunks(items, most, is_complete=waits)
 
 
 def _arrives_slowly(handle: "io.BufferedReader[Any]") -> bool:

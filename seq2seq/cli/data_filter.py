@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seq2seq.cli.console import import_tensorflow, output_place, print_stderr, progress_bar, warn
-from seq2seq.cli.pairs import Pairs, PairsFile, SourceFile, TargetFile
+from seq2seq.cli.arguments import ComputePrecision, OutputFile, PairsFile, Quiet, SourceFile, TargetFile
+from seq2seq.cli.console import import_tensorflow, print_stderr, progress_bar, warn
+from seq2seq.cli.pairs import Pairs
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.model_directory.pretrained import find_model
@@ -38,16 +39,7 @@ def filter_pairs(
     source: SourceFile = None,
     target: TargetFile = None,
     input_file: PairsFile = None,
-    output_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_place,
-            metavar="FILE",
-            help="File for the pairs, source<TAB>target; - and the default are stdout.",
-        ),
-    ] = None,
+    output_file: OutputFile = None,
     keep: Annotated[
         float | None,
         typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the pairs to keep, those with the best scores."),
@@ -55,12 +47,8 @@ def filter_pairs(
     min_score: Annotated[
         float | None, typer.Option(metavar="SCORE", help="Minimum score of the pairs to keep.")
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Omit the progress bar and the counts on stderr; warnings remain.")
-    ] = False,
-    precision: Annotated[
-        Precision, typer.Option(metavar="NAME", help="Precision of computation; see seq2seq translate.")
-    ] = "float32",
+    quiet: Quiet = False,
+    precision: ComputePrecision = "float32",
 ) -> None:
     """Filter sentence pairs by the probabilities that models give them.
 

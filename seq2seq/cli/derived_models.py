@@ -7,15 +7,11 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from seq2seq.cli.arguments import Model, TargetFile
 from seq2seq.cli.console import import_tensorflow, input_place, print_stdout, stderr
 from seq2seq.cli.next_steps import next_commands
 from seq2seq.model_directory.pretrained import find_model, refuse_pretrained
 from seq2seq.storage.streams import check_inputs
-
-Model = Annotated[
-    Path,
-    typer.Argument(parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."),
-]
 
 
 def average(
@@ -55,9 +51,7 @@ def calibrate(
     source: Annotated[
         Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text. Default: validation corpus.")
     ] = None,
-    target: Annotated[
-        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
-    ] = None,
+    target: TargetFile = None,
     test_source: Annotated[
         Path | None, typer.Option(parser=input_place, metavar="FILE", help="Further source text, only to measure.")
     ] = None,
@@ -141,9 +135,7 @@ def shortlist(
         Path | None,
         typer.Option(parser=input_place, metavar="FILE", help="Source text. Default: the model's training corpus."),
     ] = None,
-    target: Annotated[
-        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
-    ] = None,
+    target: TargetFile = None,
 ) -> None:
     """Learn the likely target tokens of each source token, for faster decoding with --shortlist N.
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from seq2seq.cli.aligned import read_aligned
-from seq2seq.cli.arguments import split_models
+from seq2seq.cli.arguments import AsJson, ComputePrecision, OptionalModel, OptionalReference
 from seq2seq.cli.console import (
     import_tensorflow,
     input_place,
@@ -21,12 +21,12 @@ from seq2seq.cli.console import (
     write_json,
 )
 from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
+from seq2seq.cli.texts import split_models
 from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import open_corpus
 from seq2seq.evaluation.tokenizers import BLEU_TOKENIZERS, BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
-from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
@@ -36,12 +36,7 @@ if TYPE_CHECKING:
 
 @with_search_options("confidence")
 def evaluate(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
-        ),
-    ] = None,
+    model: OptionalModel = None,
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -55,10 +50,7 @@ def evaluate(
         Path | None,
         typer.Option(parser=input_place, metavar="FILE", help="Text for the model to translate; - is stdin."),
     ] = None,
-    reference: Annotated[
-        list[Path] | None,
-        typer.Option(parser=input_place, metavar="FILE", help="Reference translations; repeat for several references."),
-    ] = None,
+    reference: OptionalReference = None,
     hypotheses: Annotated[
         Path | None,
         typer.Option(parser=input_place, metavar="FILE", help="Translations to score instead of a model's."),
@@ -67,10 +59,7 @@ def evaluate(
         Path | None,
         typer.Option("--output", "-o", parser=output_place, metavar="FILE", help="File for the model's translations."),
     ] = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(metavar="NAME", help="Precision of computation; see seq2seq translate. Default: float32."),
-    ] = None,
+    precision: ComputePrecision = "float32",
     target_language: Annotated[
         str | None,
         typer.Option(metavar="LANGUAGE", help="Language of the references, e.g. zh or th. Default: from the recipe."),
@@ -82,9 +71,7 @@ def evaluate(
             help=f"Tokenizer for BLEU: {', '.join(BLEU_TOKENIZERS)}. Default: the one for the references' language.",
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of a table; docs/files-and-formats.md lists its fields.")
-    ] = False,
+    as_json: AsJson = False,
     *,
     search: dict[str, Any],
 ) -> None:
@@ -108,7 +95,7 @@ def evaluate(
         )
     if model is None and output is not None:
         raise typer.BadParameter("--output is for a model's translations, but there is no MODEL")
-    if model is None and precision is not None:
+    if model is None and precision != "float32":
         raise typer.BadParameter(f"--precision {precision} is for a model, but there is no MODEL")
     if model is None and search:
         given = ", ".join(flag(key) for key in search)
@@ -125,7 +112,7 @@ def evaluate(
         report = EvaluationReport(len(lines), scores)
     else:
         asked = target_language, bleu_tokenizer
-        report = _evaluate_models([model, *others], precision or "float32", lines, references, asked, search)
+        report = _evaluate_models([model, *others], precision, lines, references, asked, search)
         if output is not None:
             with open_output(output) as handle:
                 handle.writelines(f"{translation.text}\n" for translation in report.translations)
@@ -144,6 +131,7 @@ def _evaluate_models(
     search: dict[str, Any],
 ) -> "EvaluationReport":
     """Translate and score; `asked` holds the given language and tokenizer."""
+    search = search | {"confidence": False}  # a report does not show that of a recipe
     recipe, options = load_recipe_and_options(models[0], TranslationConfig, search, models[1:])
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run

@@ -6,20 +6,15 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
+from seq2seq.cli.arguments import Model
 from seq2seq.cli.console import print_stdout, warn
 from seq2seq.export import ExportFormat
 from seq2seq.model_directory import WeightsDtype
-from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 
 
 def export(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
-        ),
-    ],
+    model: Model,
     output: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the copy: new or empty.")],
     export_format: Annotated[
         ExportFormat, typer.Option("--format", help="Format of the copy; directory: a model directory.")

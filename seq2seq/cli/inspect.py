@@ -2,25 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.filesize import decimal
 
+from seq2seq.cli.arguments import AsJson, Model
 from seq2seq.cli.console import print_stdout, write_json
-from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 
 
 def inspect(
-    model: Annotated[
-        Path,
-        typer.Argument(parser=find_model, metavar="DIR", help="A model directory, or the name of a pretrained model."),
-    ],
+    model: Model,
     weights: Annotated[bool, typer.Option("--weights", help="List every weight.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show a model's purpose and origin: languages, corpora, training, scores, architecture and files.
 

@@ -8,54 +8,43 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from seq2seq.cli.arguments import TextArguments, check_texts, texts_or_input
+from seq2seq.cli.arguments import AsJson, ComputePrecision, InputFile, OutputFile, TextArguments
 from seq2seq.cli.console import (
     import_tensorflow,
-    input_place,
-    output_place,
     print_stdout,
     progress_bar,
     warn,
     write_json,
 )
 from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
+from seq2seq.cli.texts import check_texts, texts_or_input
 from seq2seq.config import GenerationOptions, LanguageModelConfig
-from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import STDIN, STDOUT
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
-Model = Annotated[Path, typer.Argument(parser=find_model, metavar="MODEL", help="The directory of a language model.")]
-OwnPrecision = Annotated[
-    Precision, typer.Option(metavar="NAME", help="Precision of computation; see seq2seq translate.")
+LanguageModel = Annotated[
+    Path, typer.Argument(parser=find_model, metavar="MODEL", help="The directory of a language model.")
 ]
 
 
 @with_search_options("sample", section=GenerationOptions)
 def generate(
-    model: Model,
+    model: LanguageModel,
     prompt: Annotated[
         str, typer.Option(metavar="TEXT", help="Beginning of each text, which should end with a whole word.")
     ] = "",
-    precision: OwnPrecision = "float32",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_place,
-            metavar="FILE",
-            help="File for the texts, one per line; default: stdout (-).",
-        ),
-    ] = None,
+    precision: ComputePrecision = "float32",
+    output: OutputFile = None,
     *,
     search: dict[str, Any],
 ) -> None:
     """Generate text with a language model.
 
-    Texts are sampled, or found by beam search if --beam-size is given. --n-best sets their number, 1 by default.
+    Texts are sampled, or found by beam search if --beam-size is given, and written one per line. --n-best sets their
+    number, 1 by default.
     --min-length and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe
     sets it.
 
@@ -92,20 +81,11 @@ def _check_search(search: Mapping[str, Any]) -> None:
 
 
 def perplexity(
-    model: Model,
+    model: LanguageModel,
     texts: TextArguments = None,
-    input_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--input",
-            "-i",
-            parser=input_place,
-            metavar="FILE",
-            help="Text, one sentence per line, compressed or not; default: stdin (-).",
-        ),
-    ] = None,
-    precision: OwnPrecision = "float32",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    input_file: InputFile = None,
+    precision: ComputePrecision = "float32",
+    as_json: AsJson = False,
 ) -> None:
     """Measure how well a language model predicts text: perplexity per token and per word, bits per character.
 

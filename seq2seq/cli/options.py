@@ -1,4 +1,4 @@
-"""Command-line options for keys of a recipe, generated from the declarations of the keys."""
+"""Options for keys of a recipe, generated from the declarations of the keys; all others are declared by hand."""
 
 import inspect
 import re
@@ -128,12 +128,13 @@ def load_recipe_and_options(
         others: Directories of the other models of an ensemble.
 
     Raises:
-        ConfigError: A value is not accepted.
+        ConfigError: A value is not accepted, or see `check_ensemble_options`.
         ModelDirectoryError: A model, the language model or the one that reranks does not exist, or has another task.
     """
     from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
     from seq2seq.model_directory.pretrained import find_other_model
 
+    check_ensemble_options([model, *others], given)
     recipe = load_recipe(model, kind)
     for other in others:
         load_recipe(other, kind)
@@ -145,6 +146,20 @@ def load_recipe_and_options(
         read_metadata(folder)
         load_model_config(folder)
     return recipe, options
+
+
+def check_ensemble_options(models: Sequence[Path], given: Mapping[str, Any]) -> None:
+    """Reject the options of an ensemble if they are given for a single model; a recipe may have them.
+
+    Raises:
+        ConfigError: There is one model, and an option says how to combine several.
+    """
+    wrong = [flag(key) for key in given if key.startswith("ensemble_")]
+    if len(models) == 1 and wrong:
+        raise ConfigError(
+            f"{wrong[0]}: combines several models, but found only {models[0]}. Give all models, one after the other, "
+            f"or leave out {wrong[0]}."
+        )
 
 
 def section_from_flags(section: type[SectionT], values: dict[str, Any]) -> SectionT:

@@ -2,33 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
-from seq2seq.cli.console import InputLines, input_lines, input_place
+from seq2seq.cli.console import input_lines
+from seq2seq.corpora.chunks import chunks
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import STDIN, place_name
 
-SourceFile = Annotated[
-    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Source text, compressed or not.")
-]
-TargetFile = Annotated[
-    Path | None, typer.Option(parser=input_place, metavar="FILE", help="Translations of --source, line by line.")
-]
-PairsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--input",
-        "-i",
-        parser=input_place,
-        metavar="FILE",
-        help="Pairs instead of --source and --target, one source<TAB>target per line; - and the default are stdin.",
-    ),
-]
 CHUNK_PAIRS = 2_000  # pairs in memory at once
 
 
@@ -64,36 +49,27 @@ class Pairs(NamedTuple):
     def chunks(self) -> Iterator[Iterator[list[tuple[str, str]]]]:
         """Yield the pairs in chunks; a chunk of lines that arrive ends where no more have arrived.
 
+        The pairs before an error are yielded before it is raised.
+
         Raises:
             CorpusError: The files are not aligned, or a line does not have two columns.
         """
         if self.source is not None and self.target is not None:
-            yield _of_files(self.source, self.target)
+            from seq2seq.corpora.readers import AlignedFiles
+
+            pairs = AlignedFiles(self.source, self.target)
+            yield chunks(((pair.source, pair.target) for pair in pairs), CHUNK_PAIRS)
             return
         with input_lines(self.files[0], "Type a sentence, a tab and its translation, and press Enter") as lines:
-            yield _of_lines(lines)
+            yield lines.chunks(CHUNK_PAIRS, partial(_columns, lines.name))
 
 
-def _of_files(source: Path, target: Path) -> Iterator[list[tuple[str, str]]]:
-    from seq2seq.corpora.readers import AlignedFiles
-
-    pairs = ((pair.source, pair.target) for pair in AlignedFiles(source, target))
-    while chunk := list(islice(pairs, CHUNK_PAIRS)):
-        yield chunk
-
-
-def _of_lines(lines: InputLines) -> Iterator[list[tuple[str, str]]]:
-    number = 1
-    for chunk in lines.chunks(CHUNK_PAIRS):
-        yield [_columns(line, f"{lines.name}:{place}") for place, line in enumerate(chunk, start=number)]
-        number += len(chunk)
-
-
-def _columns(line: str, place: str) -> tuple[str, str]:
+def _columns(name: str, line: str, number: int) -> tuple[str, str]:
     columns: Sequence[str] = line.split("\t")
     if len(columns) != 2:
         remedy = "Write a tab between source and target" if len(columns) == 1 else "Remove the other tabs"
         raise CorpusError(
-            f"{place}: expected source<TAB>target, found {pluralize(len(columns), 'column')}: {line[:60]!r}. {remedy}."
+            f"{name}:{number}: expected source<TAB>target, found {pluralize(len(columns), 'column')}: {line[:60]!r}. "
+            f"{remedy}."
         )
     return columns[0], columns[1]

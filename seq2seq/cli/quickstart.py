@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seq2seq.cli.arguments import Overrides
 from seq2seq.cli.challenge import print_accuracies
 from seq2seq.cli.console import EXIT_INTERRUPTED, import_tensorflow, print_stdout, progress_bar, warn
 from seq2seq.cli.evaluate import print_report
@@ -25,10 +26,7 @@ def quickstart(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Model directory.")] = Path(
         "runs/quickstart"
     ),
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, e.g. training.epochs=5; repeatable."),
-    ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Train a small English-German translator on the embedded corpus, evaluate it, and show examples."""
     config = load_config("quickstart", overrides or [])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from seq2seq.cli.console import import_tensorflow, input_place, output_place, progress_bar, warn
-from seq2seq.cli.options import flag, section_from_flags, with_search_options
-from seq2seq.cli.pairs import Pairs, PairsFile, SourceFile, TargetFile
+from seq2seq.cli.arguments import ComputePrecision, OutputFile, PairsFile, Quiet, SourceFile, TargetFile
+from seq2seq.cli.console import import_tensorflow, input_place, progress_bar, warn
+from seq2seq.cli.options import check_ensemble_options, flag, section_from_flags, with_search_options
+from seq2seq.cli.pairs import Pairs
 from seq2seq.config import LanguageModelConfig, SearchOptions, TranslationConfig
-from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import ConfigError
 from seq2seq.inference.output import ESCAPED
@@ -47,16 +47,7 @@ def score(
     source: SourceFile = None,
     target: TargetFile = None,
     input_file: PairsFile = None,
-    output_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_place,
-            metavar="FILE",
-            help="File for the scores; - and the default are stdout.",
-        ),
-    ] = None,
+    output_file: OutputFile = None,
     normalize: Annotated[
         Normalization,
         typer.Option(
@@ -99,14 +90,10 @@ def score(
             "--best", help="Write only the best hypothesis of each source line, as text.", rich_help_panel=N_BEST_PANEL
         ),
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Omit the progress bar on stderr; warnings remain.")
-    ] = False,
+    quiet: Quiet = False,
     *,
     search: dict[str, Any],
-    precision: Annotated[
-        Precision, typer.Option(metavar="NAME", help="Precision of computation; see seq2seq translate.")
-    ] = "float32",
+    precision: ComputePrecision = "float32",
 ) -> None:
     """Score given translations, or text with a language model: one number per pair, in order.
 
@@ -165,12 +152,13 @@ def _options(models: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
     """The given options, after a check of the models' recipes, before TensorFlow is loaded.
 
     Raises:
-        ConfigError: An option is not for a language model.
+        ConfigError: An option is not for a language model, or see `check_ensemble_options`.
         ModelDirectoryError: A model does not exist, or a language model is in an ensemble.
     """
     from seq2seq.model_directory.directory import load_model_config, load_recipe, read_metadata
 
     read_metadata(models[0])
+    check_ensemble_options(models, given)
     if len(models) == 1 and isinstance(load_model_config(models[0]), LanguageModelConfig):
         if wrong := [key for key in given if key not in ("length_penalty", "repetition_penalty")]:
             raise ConfigError(f"{flag(wrong[0])}: is for translation models, but {models[0]} is a language model.")

@@ -1,15 +1,15 @@
 """`seq2seq tokenizer train|encode|decode`."""
 
 from collections.abc import Callable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seq2seq.cli.arguments import TextArguments, check_texts, texts_or_input
+from seq2seq.cli.arguments import InputFile, OutputFile, TextArguments
 from seq2seq.cli.console import input_place, output_place, print_stderr, progress_bar, stderr, warn
 from seq2seq.cli.options import section_from_flags
+from seq2seq.cli.texts import check_texts, texts_or_input
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.lines import read_lines
 from seq2seq.errors import TokenizerError
@@ -22,26 +22,6 @@ CHUNK_LINES = 1000  # lines converted before they are written
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
-Input = Annotated[
-    Path | None,
-    typer.Option(
-        "--input",
-        "-i",
-        parser=input_place,
-        metavar="FILE",
-        help="Text to convert, line by line, compressed or not; default: stdin (-).",
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        parser=output_place,
-        metavar="FILE",
-        help="File for the result; default: stdout (-).",
-    ),
-]
 Ids = Annotated[bool, typer.Option("--ids", help="Use token ids instead of pieces.")]
 
 
@@ -102,17 +82,17 @@ def train(
 def encode(
     model: ModelFile,
     texts: TextArguments = None,
-    input_file: Input = None,
-    output_file: Output = None,
+    input_file: InputFile = None,
+    output_file: OutputFile = None,
     ids: Ids = False,
 ) -> None:
     """Encode text as pieces separated by spaces. Unknown characters become <unk> and are listed on stderr."""
     from seq2seq.data.tokenizer import Tokenizer
 
-    tokenizer, unknown, numbers = Tokenizer.load(model), UnknownCharacters(), count(1)
+    tokenizer, unknown = Tokenizer.load(model), UnknownCharacters()
 
-    def convert(line: str) -> str:
-        token_ids, number = tokenizer.encode(line), next(numbers)
+    def convert(line: str, number: int) -> str:
+        token_ids = tokenizer.encode(line)
         if tokenizer.unk_id in token_ids:
             unknown.add(number, tokenizer.unknown_characters(line))
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
@@ -126,8 +106,8 @@ def encode(
 def decode(
     model: ModelFile,
     texts: TextArguments = None,
-    input_file: Input = None,
-    output_file: Output = None,
+    input_file: InputFile = None,
+    output_file: OutputFile = None,
     ids: Ids = False,
 ) -> None:
     """Decode pieces separated by spaces to text."""
@@ -135,7 +115,7 @@ def decode(
 
     tokenizer = Tokenizer.load(model)
 
-    def convert(line: str) -> str:
+    def convert(line: str, number: int) -> str:
         if not ids:
             return tokenizer.decode(tokenizer.ids([piece for piece in line.split(" ") if piece]))
         try:
@@ -152,7 +132,7 @@ def _each_line(
     texts: Sequence[str] | None,
     input_file: Path | None,
     output_file: Path | None,
-    convert: Callable[[str], str],
+    convert: Callable[[str, int], str],
     what: str,
 ) -> None:
     check_texts(texts, input_file)
@@ -165,9 +145,16 @@ def _each_line(
         open_output(output) as target,
         progress_bar(source.name, None, hidden=source.typed or target.isatty()) as advance,
     ):
+
+        def converted(line: str, number: int) -> str:
+            try:
+                return convert(line, number)
+            except TokenizerError as error:
+                raise TokenizerError(f"{source.name}:{number}: {error}") from None
+
         done = 0
-        for lines in source.chunks(CHUNK_LINES):
-            target.writelines(f"{convert(line)}\n" for line in lines)
+        for lines in source.chunks(CHUNK_LINES, converted):
+            target.writelines(f"{line}\n" for line in lines)
             target.flush()
             done += len(lines)
             advance(done)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from seq2seq.cli.arguments import Overrides
 from seq2seq.cli.console import EXIT_INTERRUPTED, import_tensorflow, print_stderr, print_stdout
 from seq2seq.cli.next_steps import commands_after_run, show_translations
 from seq2seq.cli.own_pairs import Scores, load_or_plan
@@ -47,10 +48,7 @@ def train(
         str | None,
         typer.Option(metavar="K", help="Column of the scores in PAIRS: number or name. Default: detected."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, e.g. training.epochs=5; repeatable."),
-    ] = None,
+    overrides: Overrides = None,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -1,25 +1,24 @@
 """`seq2seq translate`."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from seq2seq.bulk.shard import Shard
-from seq2seq.cli.arguments import check_texts, split_models, texts_or_input
+from seq2seq.cli.arguments import ComputePrecision, InputFile, Model, OutputFile, Quiet
 from seq2seq.cli.console import (
     InputLines,
     import_tensorflow,
-    input_place,
-    output_place,
     print_stderr,
     progress_bar,
     warn,
 )
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
+from seq2seq.cli.texts import check_texts, split_models, texts_or_input
 from seq2seq.config import TranslationConfig
-from seq2seq.config.precision import PRECISIONS, Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import (
     ACCEPTED_KINDS,
@@ -29,7 +28,6 @@ from seq2seq.inference.output import (
     translate_to_rows,
 )
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
-from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import STDIN, STDOUT, is_stream, place_name, resolve_file
 from seq2seq.storage.streams import check_inputs, check_output, open_output
@@ -50,12 +48,7 @@ PROMPTS: dict[InputFormat, str] = {
 
 @with_search_options()
 def translate(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
-        ),
-    ],
+    model: Model,
     texts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -65,26 +58,8 @@ def translate(
             show_default=False,
         ),
     ] = None,
-    input_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--input",
-            "-i",
-            parser=input_place,
-            metavar="FILE",
-            help="Text, one or more sentences per line, compressed or not; default: stdin (-).",
-        ),
-    ] = None,
-    output_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_place,
-            metavar="FILE",
-            help="File for the translations, replaced if it exists; default: stdout (-).",
-        ),
-    ] = None,
+    input_file: InputFile = None,
+    output_file: OutputFile = None,
     input_format: Annotated[
         InputFormat,
         typer.Option(
@@ -103,14 +78,7 @@ def translate(
             "Default: text, or tsv if --n-best is above 1.",
         ),
     ] = None,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            help="Omit the progress bar and the whole summary on stderr, unknown characters included; warnings remain.",
-        ),
-    ] = False,
+    quiet: Quiet = False,
     prefix: Annotated[
         str,
         typer.Option(
@@ -137,15 +105,7 @@ def translate(
     ] = None,
     *,
     search: dict[str, Any],
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            metavar="NAME",
-            help=f"Precision of computation: {', '.join(PRECISIONS)}. All but float32 are faster on a GPU, but a "
-            "translation may then depend on its batch.",
-            rich_help_panel="Speed",
-        ),
-    ] = "float32",
+    precision: ComputePrecision = "float32",
     shard: Annotated[
         str | None,
         typer.Option(
@@ -211,6 +171,8 @@ def translate(
     check_output(target, inputs=inputs)
     from seq2seq.model_directory.directory import read_metadata
 
+    if output_format != "jsonl":
+        search = search | {"confidence": False}  # of a recipe: other formats do not show it
     _, options = load_recipe_and_options(model, TranslationConfig, search, others)
     # An ensemble was not validated, and gives human translations other probabilities than its models.
     scores = {} if others else read_metadata(model)["scores"]
@@ -263,12 +225,14 @@ def _translate_lines(
     common: "Request | None",
 ) -> None:
     """Translate lines as they arrive."""
+    from seq2seq.inference.requests import read_request
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     done = 0
+    read = partial(read_request, name=lines.name, input_format=input_format, common=common)
     hidden = quiet or lines.typed or written.isatty()  # a bar and lines of text would overwrite each other
     with progress_bar(f"translating {lines.name}", None, hidden=hidden) as advance:
-        for chunk in lines.chunks(CHUNK_SENTENCES):
+        for chunk in lines.chunks(CHUNK_SENTENCES, read):
             start = time.perf_counter()
             for rows in translate_to_rows(
                 translator,
@@ -280,8 +244,6 @@ def _translate_lines(
                 on_warning=warn,
                 on_progress=lambda count, before=done: advance(before + count),  # type: ignore[misc]
                 on_translated=summary.add,
-                input_format=input_format,
-                common=common,
             ):
                 written.writelines(f"{row}\n" for row in rows)
             written.flush()

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from seq2seq.config.data import FilterConfig, SentenceFilterConfig
-from seq2seq.corpora.readers import Mixture, SentencePair, chunks, left_out
+from seq2seq.corpora.chunks import chunks
+from seq2seq.corpora.readers import Mixture, SentencePair, left_out
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 from seq2seq.text.cleaning import clean

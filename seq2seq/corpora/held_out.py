@@ -10,6 +10,7 @@ import numpy as np
 
 from seq2seq.config.corpus import SIDES, ValidConfig
 from seq2seq.config.data import CorporaConfig, SentenceFilterConfig
+from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import (
     DuplicateFilter,
     FilterReport,
@@ -17,7 +18,7 @@ from seq2seq.corpora.filters import (
     measured_chunks,
     prefilter,
 )
-from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, left_out, open_corpus
+from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, left_out, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import hash_texts

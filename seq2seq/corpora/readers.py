@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
@@ -19,8 +19,6 @@ from seq2seq.plurals import pluralize
 from seq2seq.storage.files import resolve_file
 
 MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
-
-T = TypeVar("T")
 
 
 class SentencePair(NamedTuple):
@@ -212,10 +210,3 @@ class Mixture:
 def left_out(corpus: object) -> Counter[str]:
     """Number of pairs that a corpus has left out while it was read, by reason; see `TSVFile`."""
     return getattr(corpus, "left_out", None) or Counter()
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of `size` consecutive items; the last list has the rest."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

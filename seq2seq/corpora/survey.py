@@ -10,10 +10,11 @@ from pathlib import Path
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, FilterConfig
 from seq2seq.config.languages import language_code, language_name, language_pair
+from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_sample, read_table
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.languages import identify_language, may_be_in
-from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
+from seq2seq.corpora.readers import SentencePair, open_corpus
 from seq2seq.corpora.tables import TableForm
 from seq2seq.errors import CorpusError, suggest_similar
 from seq2seq.storage.files import resolve_file

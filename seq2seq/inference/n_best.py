@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from seq2seq.corpora.chunks import chunks
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 
@@ -17,7 +18,7 @@ SEPARATOR = " ||| "
 FORMAT = "NUMBER ||| TEXT ||| FEATURES ||| TOTAL"
 _BAR = re.compile(r"\s*\|\|\|\s*")
 _ALIGNMENT = re.compile(r"(\d+-\d+( \d+-\d+)*)?")  # Marian writes it before the features, Moses after the total
-CHUNK_ENTRIES = 2_000  # hypotheses that are scored at once
+CHUNK_ENTRIES = 2_000  # hypotheses, or sources without any, that are scored at once
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def rescore(
 ) -> Iterator[list[Entry]]:
     """Add a feature to each hypothesis, and `weight` times its value to the total; yield each source's, best first.
 
-    Equal totals keep their order. A source without hypotheses gives [].
+    Equal totals keep their order. A source without hypotheses gives []. If an entry is wrong, the sources before it
+    whose hypotheses are complete are yielded before the error is raised.
 
     Args:
         entries: Result of `read_n_best`.
@@ -114,16 +116,24 @@ def rescore(
     Raises:
         CorpusError: A number is not that of a source line, or a hypothesis already has a feature of this name.
     """
+    grouped = _by_source(entries, sources, feature, name)
+    for groups in chunks(grouped, CHUNK_ENTRIES, size=lambda group: max(1, len(group[1]))):
+        yield from _rescore(groups, scorer, options, feature, weight)
+
+
+def _by_source(
+    entries: Iterable[tuple[Entry, str]], sources: Iterable[str], feature: str, name: str
+) -> Iterator[tuple[str, list[Entry]]]:
+    """Yield each source with its entries; arguments and errors as in `rescore`."""
     texts = iter(sources)
-    waiting: list[tuple[str, list[Entry]]] = []
-    count = held = 0
+    count = 0
     for number, group in groupby(entries, key=lambda entry: entry[0].number):
         own = list(group)
         for source in texts:
             count += 1
-            waiting.append((source, []))
             if count > number:
                 break
+            yield source, []
         else:
             raise CorpusError(
                 f"{own[0][1]}: is a translation of source line {number}, counted from 0, but {name} has "
@@ -132,13 +142,9 @@ def rescore(
         for entry, place in own:
             if f"{feature}=" in entry.features.split():
                 raise CorpusError(f"{place}: already has a feature {feature!r}. Choose another --feature.")
-        waiting[-1][1].extend(entry for entry, _ in own)
-        held += len(own)
-        if held >= CHUNK_ENTRIES:
-            yield from _rescore(waiting, scorer, options, feature, weight)
-            waiting, held = [], 0
-    waiting += [(source, []) for source in texts]
-    yield from _rescore(waiting, scorer, options, feature, weight)
+        yield source, [entry for entry, _ in own]
+    for source in texts:
+        yield source, []
 
 
 def _rescore(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
 from seq2seq.data.progress import ProgressCallback, no_progress
@@ -27,55 +26,33 @@ ACCEPTED_KINDS: dict[InputFormat, Sequence[str]] = {"text": (), "jsonl": ("JSON 
 
 def translate_to_rows(
     translator: "Translator",
-    lines: Iterable[str],
+    requests: "Sequence[str | Request]",
     options: "SearchOptions",
     output_format: OutputFormat,
     *,
     name: str,
     on_warning: Callable[[str], None],
     first: int = 1,
-    chunk: int | None = None,
     on_progress: ProgressCallback = no_progress,
     on_translated: Callable[[int, "Translation"], None] = lambda number, translation: None,
-    input_format: InputFormat = "text",
-    common: "Request | None" = None,
 ) -> Iterator[list[str]]:
     """Yield the rows of each line, in order; `tsv` has one per translation, the other formats have one.
 
     Args:
         translator: Translates the lines.
-        lines: Lines without their ends.
+        requests: Lines, or requests, which are translated at once.
         options: Search options.
         output_format: Format of a row.
         name: Name of the file in warnings.
         on_warning: Called with a warning message for each line that is cut off, does not satisfy its request, or is too
             long to be aligned.
-        first: Number of the first of `lines` in its file.
-        chunk: Number of lines translated at once; `CHUNK_SENTENCES` by default.
+        first: Number of the first line in its file.
         on_progress: Called with the number of lines done so far.
         on_translated: Called with the number and the translation of each line.
-        input_format: `text`, or `jsonl` for lines that `Request.from_json` reads.
-        common: Prefix, for lines without one of their own, and phrases that all translations must include and exclude.
-
-    Raises:
-        CorpusError: See `Request.from_json`.
     """
-    from seq2seq.inference.requests import Request
-    from seq2seq.inference.translator import CHUNK_SENTENCES
-
     attention = output_format in ("jsonl", "aligned") and translator.step_sources.uses_attention
-
-    def read_request(line: str, number: int) -> "str | Request":
-        if input_format == "jsonl":
-            return Request.from_json(line, f"{name}:{number}").with_common(common)
-        return Request(line).with_common(common) if common else line
-
-    requests = (read_request(line, number) for number, line in enumerate(lines, start=first))
-    read, kept = tee(requests)  # holds lines that are read and not yet translated: one chunk
-    translations = translator.translate_stream(
-        read, options, chunk=chunk or CHUNK_SENTENCES, attention=attention, on_progress=on_progress
-    )
-    for number, (translation, request) in enumerate(zip(translations, kept, strict=True), start=first):
+    translations = translator.translate(requests, options, attention=attention, on_progress=on_progress)
+    for number, (translation, request) in enumerate(zip(translations, requests, strict=True), start=first):
         if cut := translation.truncated_tokens:
             limit, verb = translator.source_lines.max_source_tokens(options), "is" if cut == 1 else "are"
             on_warning(

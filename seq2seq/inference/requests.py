@@ -125,6 +125,26 @@ class Request:
             raise CorpusError(f"{place}: {error}") from None
 
 
+def read_request(
+    line: str, number: int, *, name: str, input_format: str, common: Request | None = None
+) -> str | Request:
+    """Read a line of an input.
+
+    Args:
+        line: The line, without its end.
+        number: Its number in the file.
+        name: Name of the file, for errors.
+        input_format: `text`, or `jsonl` for a line that `Request.from_json` reads.
+        common: Prefix, for a line without one of its own, and phrases that all translations must include and exclude.
+
+    Raises:
+        CorpusError: See `Request.from_json`.
+    """
+    if input_format == "jsonl":
+        return Request.from_json(line, f"{name}:{number}").with_common(common)
+    return Request(line).with_common(common) if common else line
+
+
 def demands_of(request: Request, surfaces: Sequence[str] = (), glossary: Glossary | None = None) -> list[Demand]:
     """The demands on the translation of a part of a line.
 

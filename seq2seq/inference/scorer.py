@@ -3,7 +3,6 @@
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from seq2seq.arguments import AtLeastOne, Pair, check_arguments
 from seq2seq.config import LanguageModelConfig, Precision, SearchOptions
+from seq2seq.corpora.chunks import chunks
 from seq2seq.data.padding import pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer, Tokenizers
@@ -164,13 +164,16 @@ class Scorer:
         chunk: AtLeastOne = CHUNK_PAIRS,
         on_progress: ProgressCallback = no_progress,
     ) -> Iterator[PairScore]:
-        """Score any number of pairs in order, holding at most `chunk` of them in memory; see `score`."""
-        iterator, before = iter(pairs), 0
+        """Score any number of pairs in order, holding at most `chunk` of them in memory; see `score`.
+
+        The scores of all pairs before an error of `pairs` are yielded before it is raised.
+        """
+        before = 0
 
         def advance(done: int) -> None:
             on_progress(before + done)
 
-        while part := list(islice(iterator, chunk)):
+        for part in chunks(pairs, chunk):
             yield from self.score(part, options, on_progress=advance)
             before += len(part)
 

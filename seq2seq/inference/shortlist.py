@@ -8,8 +8,8 @@ import numpy as np
 
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import Corpus
+from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import FilterReport, filter_pairs
-from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError

@@ -10,7 +10,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from seq2seq.cli import arguments
+from seq2seq.cli import texts
 from seq2seq.config import SearchOptions
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.model_filters import PLAIN, ModelFilter, dual_conditional_cross_entropy
@@ -124,7 +124,6 @@ def test_formats_and_normalizations(folder, capsys):
         ((), "a b\n", "stdin:1: expected source<TAB>target, found 1 column: 'a b'. Write a tab between"),
         ((), "a\tb\na\tb\tc\n", "stdin:2: expected source<TAB>target, found 3 columns: 'a\\tb\\tc'. Remove the other"),
         (("--normalize", "sum", "--length-penalty", "2"), "", "--length-penalty 2: needs --normalize search"),
-        (("--ensemble-weights", "1,2"), "", "'ensemble_weights' has 2 numbers, but there is 1 model."),
     ],
 )
 def test_what_is_wrong_with_pairs_or_options_is_said(folder, flags, text, said, tmp_path, monkeypatch, capsys):
@@ -257,7 +256,17 @@ def test_several_models_before_the_text_are_an_ensemble(folder, capsys):
     assert (
         f"{folder / 'other'}: is a model, but comes after 'the dog'. Give all models first." in capsys.readouterr().err
     )
-    assert arguments.split_models(["phrasebook-en-de", "x" * 5000, "a"])[1] == ["x" * 5000, "a"]
+    assert texts.split_models(["phrasebook-en-de", "x" * 5000, "a"])[1] == ["x" * 5000, "a"]
+
+
+@pytest.mark.parametrize("given", [("--ensemble-weights", "1"), ("--ensemble-average", "probability")])
+@pytest.mark.parametrize("verb", ["translate", "score", "evaluate"])
+def test_options_of_an_ensemble_need_several_models(folder, verb, given, capsys):
+    more = (folder / "pairs.tsv",) if verb == "evaluate" else ("-i", folder / "en") if verb == "translate" else ()
+    assert run(verb, folder / "model", *more, *given) == 1
+    remedy = f"Give all models, one after the other, or leave out {given[0]}."
+    said = f"error: {given[0]}: combines several models, but found only {folder / 'model'}. {remedy}\n"
+    assert said in capsys.readouterr().err
 
 
 def test_an_ensemble_is_evaluated_and_translated_in_shards(folder, tmp_path, capsys):

@@ -93,13 +93,13 @@ def test_every_key_is_a_flag(folder, monkeypatch, capsys):
         "beam_groups": 1,
         "diversity_penalty": 0.5,
         "glossary": "terms.tsv",
-        "ensemble_weights": (2.0,),
+        "ensemble_weights": (2.0, 0.5),
         "ensemble_average": "probability",
         "rerank_model": "lm",
         "rerank_weight": 0.0,
     }
     assert values.keys() == SearchOptions.model_fields.keys()
-    texts = values | {"ensemble_weights": "2"}
+    texts = values | {"ensemble_weights": "2,0.5"}
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in texts.items() if not isinstance(value, bool)]
     seen = []
     # There is no such language model.
@@ -114,10 +114,11 @@ def test_every_key_is_a_flag(folder, monkeypatch, capsys):
     monkeypatch.setattr(Translator, "translate", translate)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x\n")))
     flags += ["--sample", "--int8", "--distinct", "--confidence", "--no-split-sentences"]
-    assert run("translate", folder / "model", *flags) == 1
+    models = folder / "model", folder / "model"
+    assert run("translate", *models, *flags) == 1
     assert "--confidence: is not part of --format tsv. Use --format jsonl." in capsys.readouterr().err
     flags += ["--format", "jsonl"]
-    assert run("translate", folder / "model", *flags) == 0
+    assert run("translate", *models, *flags) == 0
     assert seen == [SearchOptions(**values)]
 
 

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq.search import (
-    NEG_INF,
     beam_search,
     greedy_search,
     sample,
@@ -17,10 +16,9 @@ from seq2seq.search import (
     without_repetition,
 )
 from tests.automata import Builder
-from tests.fake import BOS, EOS, INNER, UNK, Fake, V, check
+from tests.fake import BOS, EOS, INNER, UNK, Fake, RuledFake, V, check, hypotheses, repeats_ngram
 
 WEIGHT = 0.7
-CANDIDATES = np.array([[0, 1, 2, 3, 4, 5], [0, 2, 3, 4, 0, 0], [0, 1, 3, 5, 0, 0]])
 
 
 def occurs(phrase, tokens):
@@ -72,25 +70,15 @@ class Asked:
 NOTHING = Asked()
 
 
-class Constrained(Fake):
+class Constrained(RuledFake):
     """Two models at one step, phrases, prefixes and limits on repetition: what may come next, from the definitions."""
 
     def __init__(self, seed, asked, prefixes=None, size=0, penalty=None, listed=False, fused=True):
-        super().__init__(seed, len(asked), sharpness=1.0)
+        super().__init__(seed, len(asked), size, penalty, listed)
         self.helper = Fake(seed + 100, len(asked), sharpness=1.0) if fused else None
         # A prefix that is forced and another that is asked for would contradict each other.
         self.asked = [Asked(one.required, one.excluded, () if prefixes else one.begin) for one in asked]
-        self.size, self.penalty, self.listed = size, penalty, listed
         self.prefixes = prefixes or [()] * len(asked)
-
-    def __call__(self, tokens, state, memory):
-        output = super().__call__(tokens, state, memory)
-        if not self.listed:
-            return output
-        candidates = tf.gather(tf.constant(CANDIDATES, tf.int64), memory)
-        output = output._replace(candidates=candidates)
-        there = (candidates > 0) | (tf.range(V) == 0)
-        return output._replace(scores=tf.where(there[:, None], output.gather_candidates(output.scores), NEG_INF))
 
     def searched(self, limits, rows=None, **values):
         """Step, state, memory and constraints."""
@@ -108,16 +96,14 @@ class Constrained(Fake):
             prefixes = [[*prefix, *[0] * (longest - len(prefix))] for prefix in self.prefixes]
             start = with_prefix(*start, tf.constant([prefixes[row] for row in chosen]))
         if self.size or self.penalty:
-            options = {"no_repeat_ngram_size": self.size, "repetition_penalty": self.penalty}
-            start = without_repetition(*start, rules, **options)
+            start = without_repetition(*start, rules, **self.repetition)
         return *start, rules
 
     def follow(self, sentence, tokens):
         log_probs, weights = super().follow(sentence, tokens)
         if self.helper is not None:
             log_probs = log_probs + WEIGHT * self.helper.follow(sentence, tokens)[0]
-        repeated = [token in tokens[:place] for place, token in enumerate(tokens)]
-        log_probs = np.where(repeated, log_probs * (self.penalty or 1.0), log_probs)
+        log_probs = self.penalised(tokens, log_probs)
         return np.where(np.arange(len(tokens)) < len(self.prefixes[sentence]), 0.0, log_probs), weights
 
     def choices(self, sentence, tokens, limit, shortest=1, forbidden=()):
@@ -125,10 +111,9 @@ class Constrained(Fake):
         prefix, asked = self.prefixes[sentence], self.asked[sentence]
         if len(tokens) < len(prefix):
             return [prefix[len(tokens)]]
-        inner = [token for token in INNER if token not in forbidden]
-        inner = [token for token in inner if not self.listed or token in CANDIDATES[sentence]]
         needed = asked.needed(tokens)
-        inner = [token for token in inner if token in needed or not self.repeats([*tokens, token])]
+        inner = self.inner(sentence, forbidden)
+        inner = [token for token in inner if token in needed or not repeats_ngram(tokens, token, self.size)]
         possible = [*inner, EOS] if len(tokens) >= shortest - 1 or (self.size and not inner) else inner
         possible = [EOS] if len(tokens) == limit - 1 else possible
         possible = [token for token in possible if asked.allows([*tokens, token])]
@@ -140,21 +125,6 @@ class Constrained(Fake):
             return fitting
         costs = {token: sum(count + (1 - 2.0**-count) / 64 for count in missing[token]) for token in possible}
         return [token for token in possible if costs[token] < min(costs.values()) + 1e-4]
-
-    def repeats(self, tokens):
-        ngrams = [tuple(tokens[start : start + self.size]) for start in range(len(tokens) - self.size + 1)]
-        return bool(self.size) and len(tokens) >= self.size and ngrams[-1] in ngrams[:-1]
-
-    def all_hypotheses(self, sentence, limit, shortest=1, forbidden=(), before=(), **penalties):
-        """Pairs of score and tokens, best first."""
-        found = []
-        for token in self.choices(sentence, list(before), limit, shortest, forbidden):
-            tokens = [*before, token]
-            if token == EOS:
-                found.append((self.score(sentence, tokens, **penalties), tokens))
-            else:
-                found += self.all_hypotheses(sentence, limit, shortest, forbidden, tokens, **penalties)
-        return sorted(found, key=lambda pair: -pair[0])
 
 
 phrases = st.lists(st.sampled_from(INNER), min_size=1, max_size=3).map(tuple)
@@ -193,15 +163,6 @@ def test_an_unpruned_beam_equals_enumeration(model, forbidden, shortest, length_
     for row, limit in enumerate(LIMITS):
         expected = fake.all_hypotheses(row, limit, shortest[row], forbidden, penalty=length_penalty, beta=beta)
         check(fake, row, result, expected)
-
-
-def hypotheses(result):
-    """Row, rank and tokens of each."""
-    assert (result.lengths[:, 0].numpy() > 0).all()
-    for row, sentence in enumerate(result.tokens.numpy().tolist()):
-        for n, tokens in enumerate(sentence):
-            if length := int(result.lengths[row, n]):
-                yield row, n, tokens[:length]
 
 
 def run(kind, fake, limits, rows=None, **values):

@@ -137,6 +137,22 @@ def test_a_command_stores_the_temperature_and_translations_use_it(folder, transl
     np.testing.assert_allclose(plain.hypotheses[0].token_confidence, np.exp(plain.token_log_probs), rtol=1e-3)
 
 
+def test_commands_that_do_not_show_the_confidence_of_a_recipe_do_not_compute_it(tmp_path, capsys):
+    model = tmp_path / "model"
+    save_random_model(model, toy_tokenizer(), search={"beam_size": 2, "max_length": 8, "confidence": True})
+    (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS), encoding="utf-8")
+    # There is no calibration, so whatever computes it fails.
+    for command in (
+        ("translate", model, "the dog"),
+        ("translate", model, "--format", "tsv", "the dog"),
+        ("translate", model, "-i", tmp_path / "pairs.tsv", "-o", tmp_path / "out", "--shard", "1/1"),
+        ("evaluate", model, tmp_path / "pairs.tsv"),
+    ):
+        assert run(*command) == 0, capsys.readouterr().err
+    assert run("translate", model, "--format", "jsonl", "the dog") == 1
+    assert "seq2seq calibrate" in capsys.readouterr().err
+
+
 def test_a_calibration_of_other_weights_or_of_none_is_refused(folder, translator, tmp_path):
     with pytest.raises(ConfigError, match="'confidence' is set: it needs a model directory"):
         Translator(translator.model, *translator.tokenizers).translate(["the dog"], SearchOptions(confidence=True))

@@ -11,73 +11,34 @@ from seq2seq.errors import ConfigError
 from seq2seq.inference import searcher
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps, ShortlistSteps
-from seq2seq.search import NEG_INF, beam_search, greedy_search, sample, with_prefix, without_repetition
-from tests.fake import BOS, EOS, INNER, PAD, Fake, V, check
+from seq2seq.search import beam_search, greedy_search, sample, with_prefix, without_repetition
+from tests.fake import BOS, EOS, INNER, PAD, RuledFake, check, hypotheses, repeats_ngram
 from tests.unit import test_steps
-from tests.unit.test_steps import COMBINATIONS, LONGEST, SENTENCES, SIZE, WEIGHT, Composed
+from tests.unit.test_steps import COMBINATIONS, LONGEST, SENTENCES, SIZE, WEIGHT, Composed, check_composed
 
 translator = test_steps.translator  # a fixture
 LIMITS, SHORTEST = [5, 2, 3], [1, 1, 3]
-CANDIDATES = np.array([[0, 1, 2, 3, 4, 5], [0, 2, 3, 4, 0, 0], [0, 1, 3, 5, 0, 0]])
 
 
-def repeats_ngram(before, token, size):
-    """Whether a token makes an n-gram that is there already; from the definition."""
-    tokens = [*before, token]
-    ngrams = [tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)]
-    return bool(size) and len(tokens) >= size and ngrams[-1] in ngrams[:-1]
-
-
-class Restrained(Fake):
-    """Log-probabilities of tokens that come again are multiplied by `penalty`; no n-gram of `size` comes twice.
-
-    With `listed`, only the candidates may come, which the step ranks in their own places.
-    """
-
-    def __init__(self, seed, sentences=3, size=0, penalty=None, listed=False):
-        super().__init__(seed, sentences, sharpness=1.0)
-        self.size, self.penalty, self.listed = size, penalty, listed
-
-    def __call__(self, tokens, state, memory):
-        output = super().__call__(tokens, state, memory)
-        if not self.listed:
-            return output
-        candidates = tf.gather(tf.constant(CANDIDATES, tf.int64), memory)
-        output = output._replace(candidates=candidates)
-        there = (candidates > 0) | (tf.range(V) == 0)
-        return output._replace(scores=tf.where(there[:, None], output.gather_candidates(output.scores), NEG_INF))
+class Restrained(RuledFake):
+    """A model that repeats nothing."""
 
     def searched(self, limits, rows=None, **values):
         """Step, state, memory and constraints."""
         rules = self.rules(limits, rows, ends_if_stuck=self.size > 0, **values)
         start = self, *self.start(*(rows or ()))
-        options = {"no_repeat_ngram_size": self.size, "repetition_penalty": self.penalty}
-        return *without_repetition(*start, rules, **options), rules
+        return *without_repetition(*start, rules, **self.repetition), rules
 
     def follow(self, sentence, tokens):
         log_probs, weights = super().follow(sentence, tokens)
-        repeated = [token in tokens[:place] for place, token in enumerate(tokens)]
-        return np.where(repeated, log_probs * (self.penalty or 1.0), log_probs), weights
+        return self.penalised(tokens, log_probs), weights
 
     def choices(self, sentence, tokens, limit, shortest=1, forbidden=()):
         """Tokens that may come after others."""
-        inner = [token for token in INNER if token not in forbidden]
-        inner = [token for token in inner if not self.listed or token in CANDIDATES[sentence]]
-        inner = [token for token in inner if not repeats_ngram(tokens, token, self.size)]
+        inner = [token for token in self.inner(sentence, forbidden) if not repeats_ngram(tokens, token, self.size)]
         if len(tokens) == limit - 1:
             return [EOS]
         return [*inner, EOS] if len(tokens) >= shortest - 1 or not inner else inner
-
-    def all_hypotheses(self, sentence, limit, shortest=1, forbidden=(), before=(), **penalties):
-        """Pairs of score and tokens, best first."""
-        found = []
-        for token in self.choices(sentence, list(before), limit, shortest, forbidden):
-            tokens = [*before, token]
-            if token == EOS:
-                found.append((self.score(sentence, tokens, **penalties), tokens))
-            else:
-                found += self.all_hypotheses(sentence, limit, shortest, forbidden, tokens, **penalties)
-        return sorted(found, key=lambda pair: -pair[0])
 
 
 @settings(max_examples=12, derandomize=True, deadline=None, database=None)
@@ -134,15 +95,6 @@ def test_greedy_takes_the_likeliest_and_a_beam_of_1_and_narrow_samples_are_greed
     for row, (limit, least) in enumerate(zip(limits, shortest, strict=True)):
         tokens = greedy_by_hand(fake, row, limit, least)
         check(fake, row, greedy, [(fake.score(row, tokens, beta=0.3), tokens)])
-
-
-def hypotheses(result):
-    """Row, rank and tokens of each."""
-    assert (result.lengths[:, 0].numpy() > 0).all()
-    for row, sentence in enumerate(result.tokens.numpy().tolist()):
-        for n, tokens in enumerate(sentence):
-            if length := int(result.lengths[row, n]):
-                yield row, n, tokens[:length]
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -239,15 +191,7 @@ def test_a_translation_is_that_of_the_composed_scores(translator, shortlist, int
     values |= {"shortlist": SIZE} if shortlist else {}
     values |= {"language_model": "lm", "language_model_weight": WEIGHT} if fused else {}
     options = SearchOptions(**values, no_repeat_ngram_size=Unlike.size, repetition_penalty=Unlike.penalty)
-    for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, options), strict=True):
-        composed = Unlike(translator, sentence, shortlist, int8, fused)
-        expected = composed.beam_search(beam_size)
-        assert len(translation.hypotheses) == len(expected)
-        for hypothesis, (total, tokens) in zip(translation.hypotheses, expected, strict=True):
-            assert hypothesis.tokens == translator.tokenizers.target.pieces(list(tokens))
-            assert hypothesis.score == pytest.approx(total, abs=1e-5 * len(tokens))
-            steps = [composed.scores(tokens[:t])[token] for t, token in enumerate(tokens)]
-            np.testing.assert_allclose(hypothesis.token_log_probs, steps, atol=1e-5)
+    check_composed(translator, options, lambda sentence: Unlike(translator, sentence, shortlist, int8, fused))
 
 
 @pytest.mark.parametrize("shortlist", [False, True])

@@ -120,6 +120,17 @@ def test_a_score_does_not_depend_on_its_batch(luong, monkeypatch):
         assert again.score == pytest.approx(other.score, abs=1e-5)
 
 
+def test_pairs_before_an_error_are_scored(luong):
+    def broken():
+        yield from PAIRS[:3]
+        raise ZeroDivisionError
+
+    found = []
+    with pytest.raises(ZeroDivisionError):
+        found.extend(luong.scorer.score_stream(broken(), chunk=2))
+    assert len(found) == 3
+
+
 def test_blank_sides_have_a_score(luong, tokenizer):
     scores = luong.scorer.score(PAIRS, options(length_penalty=0.0))
     model = luong.model

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -18,6 +19,7 @@ from seq2seq.analysis.search_tree import (
 )
 from seq2seq.config import EmbeddingsConfig, LanguageModelDecoderConfig, SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizer, Tokenizers
+from seq2seq.errors import ArgumentError
 from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
@@ -198,9 +200,25 @@ def test_the_entropy_is_that_of_a_distribution_with_a_language_model_too(transla
         assert rows["entropy"].iloc[0] == pytest.approx(-(shares * np.log(shares)).sum(), abs=1e-3)
 
 
+def test_a_glossary_without_terms_of_the_sentence_changes_nothing(translator, tmp_path):
+    glossary = tmp_path / "terms.tsv"
+    glossary.write_text("mouse\tMaus\n", encoding="utf-8")
+    options = SearchOptions(beam_size=3, max_length=9)
+    asked = options.model_copy(update={"glossary": str(glossary)})
+    pd.testing.assert_frame_equal(search_tree(translator, SENTENCE, asked), search_tree(translator, SENTENCE, options))
+    word = SENTENCE.split()[1]
+    (tmp_path / "its.tsv").write_text(f"{word}\tMaus\n", encoding="utf-8")
+    asked = options.model_copy(update={"glossary": str(tmp_path / "its.tsv")})
+    for record in (search_tree, greedy_path):
+        with pytest.raises(ArgumentError, match=rf"has a term of it, {word} = Maus, .* options with glossary=None\."):
+            record(translator, SENTENCE, asked)
+
+
 def test_what_cannot_be_watched_is_refused(translator):
     with pytest.raises(ValueError, match="'sample' is true"):
         search_tree(translator, SENTENCE, SearchOptions(sample=True))
+    with pytest.raises(ArgumentError, match=r"'beam_groups' is 2: .* Pass options with beam_groups=1\."):
+        search_tree(translator, SENTENCE, SearchOptions(beam_size=4, beam_groups=2))
     with pytest.raises(ValueError, match=r"has 1 token with </s>: expected 2 to 200"):
         search_tree(translator, " ")
     with pytest.raises(ValueError, match="expected 2 to 3"):

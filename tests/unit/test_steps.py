@@ -116,6 +116,19 @@ class Composed:
         return finished
 
 
+def check_composed(translator, options, compose):
+    """Compare translations with the results of beam search on the composed scores of each sentence."""
+    for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, options), strict=True):
+        composed = compose(sentence)
+        expected = composed.beam_search(options.beam_size)
+        assert len(translation.hypotheses) == len(expected)
+        for hypothesis, (total, tokens) in zip(translation.hypotheses, expected, strict=True):
+            assert hypothesis.tokens == translator.tokenizers.target.pieces(list(tokens))
+            assert hypothesis.score == pytest.approx(total, abs=1e-5 * len(tokens))
+            steps = [composed.scores(tokens[:t])[token] for t, token in enumerate(tokens)]
+            np.testing.assert_allclose(hypothesis.token_log_probs, steps, atol=1e-5)
+
+
 @pytest.mark.parametrize("beam_size", [1, 3])
 @pytest.mark.parametrize(("shortlist", "int8", "fused"), COMBINATIONS)
 def test_a_translation_is_that_of_the_composed_scores(translator, shortlist, int8, fused, beam_size):
@@ -128,15 +141,7 @@ def test_a_translation_is_that_of_the_composed_scores(translator, shortlist, int
         int8=int8,
         **({"language_model": "lm", "language_model_weight": WEIGHT} if fused else {}),
     )
-    for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, options), strict=True):
-        composed = Composed(translator, sentence, shortlist, int8, fused)
-        expected = composed.beam_search(beam_size)
-        assert len(translation.hypotheses) == len(expected)
-        for hypothesis, (total, tokens) in zip(translation.hypotheses, expected, strict=True):
-            assert hypothesis.tokens == translator.tokenizers.target.pieces(list(tokens))
-            assert hypothesis.score == pytest.approx(total, abs=1e-5 * len(tokens))
-            steps = [composed.scores(tokens[:t])[token] for t, token in enumerate(tokens)]
-            np.testing.assert_allclose(hypothesis.token_log_probs, steps, atol=1e-5)
+    check_composed(translator, options, lambda sentence: Composed(translator, sentence, shortlist, int8, fused))
 
 
 @pytest.mark.parametrize(("shortlist", "int8", "fused"), COMBINATIONS)

@@ -11,7 +11,8 @@ import pytest
 import sentencepiece
 
 from seq2seq.config import TokenizerConfig
-from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, _sample
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.data.tokenizer_training import _sample
 from seq2seq.errors import TokenizerError
 from seq2seq.text.cleaning import clean
 
@@ -309,7 +310,7 @@ def test_a_size_that_fits_is_taken_without_a_word() -> None:
 
 
 def test_the_largest_vocabulary_of_much_text_is_not_looked_for(monkeypatch) -> None:
-    monkeypatch.setattr("seq2seq.data.tokenizer.MAX_PROBED_CHARACTERS", 10)
+    monkeypatch.setattr("seq2seq.data.tokenizer_training.MAX_PROBED_CHARACTERS", 10)
     with pytest.raises(TokenizerError, match=r"the text allows at least \d+\. Set "):
         train(vocabulary_size=8, exact_size=True)
 
@@ -356,7 +357,7 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
     sentences = [f"sentence {number} of many words {number * 7}" for number in range(1000)]
     config = TokenizerConfig(vocabulary_size=40)
     whole = Tokenizer.train(sentences, config).fingerprint()
-    monkeypatch.setattr("seq2seq.data.tokenizer.MAX_TRAINING_CHARACTERS", 5000)
+    monkeypatch.setattr("seq2seq.data.tokenizer_training.MAX_TRAINING_CHARACTERS", 5000)
     first, second = (Tokenizer.train(iter(sentences), config).fingerprint() for _ in range(2))
     assert first == second != whole
     kept = _sample(sentences)
@@ -367,6 +368,6 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
 
 
 def test_a_sample_has_at_least_a_sentence(monkeypatch):
-    monkeypatch.setattr("seq2seq.data.tokenizer.MAX_TRAINING_CHARACTERS", 3)
+    monkeypatch.setattr("seq2seq.data.tokenizer_training.MAX_TRAINING_CHARACTERS", 3)
     assert len(_sample(["longer", "longest", "long"])) == 1
     assert _sample(["a", "b", "c"]) == ["a", "b", "c"]

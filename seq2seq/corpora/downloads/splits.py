@@ -9,8 +9,8 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
+from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.lines import strip_line_end
-from seq2seq.corpora.readers import chunks
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
