@@ -28,6 +28,7 @@ from seq2seq.search import (
     sampling_distribution,
     top_k,
 )
+from seq2seq.text.cleaning import plain_form
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -290,9 +291,9 @@ def _run(
         )
     steps = translator.step_sources.get(options)
     glossary = translator.step_sources.glossary(options)
-    if glossary and (terms := glossary.find(sentence)):
+    if glossary and (terms := list(glossary.find(plain_form(sentence)))):
         raise ArgumentError(
-            f"'glossary' is {options.glossary!r}: the sentence has a term of it, {next(iter(terms))}, and a search that must "
+            f"'glossary' is {options.glossary!r}: the sentence has a term of it, {terms[0]}, and a search that must "
             "contain its translation is not recorded. Pass options with glossary=None."
         )
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
