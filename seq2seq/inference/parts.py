@@ -39,10 +39,16 @@ def read_result(
     return translations
 
 
-def decide_part(part: Part, found: Translation, options: SearchOptions) -> Translation:
-    """The translation of a part with the hypotheses that are output, and what the best one does not satisfy."""
-    hypotheses = decide(found.hypotheses, options)
-    return replace(found, hypotheses=hypotheses, unsatisfied=unsatisfied(part.demands, hypotheses[0].text))
+def decide_parts(
+    parts: Sequence[Part], translations: Sequence[Translation], options: SearchOptions
+) -> list[Translation]:
+    """The translations of parts with the hypotheses that are output, and what the best ones do not satisfy."""
+    decided = []
+    for part, found in zip(parts, translations, strict=True):
+        hypotheses = decide(found.hypotheses, options)
+        missing = unsatisfied(part.demands, hypotheses[0].text)
+        decided.append(replace(found, hypotheses=hypotheses, unsatisfied=missing))
+    return decided
 
 
 def join_parts(request: Request, parts: Sequence[Part], translations: Sequence[Translation]) -> Translation:

@@ -10,9 +10,8 @@ import tensorflow as tf
 
 from seq2seq.arguments import AtLeastOne, Pair, check_arguments
 from seq2seq.config import LanguageModelConfig, Precision, SearchOptions
-from seq2seq.corpora.chunks import chunks
 from seq2seq.data.padding import pad
-from seq2seq.data.progress import ProgressCallback, no_progress
+from seq2seq.data.progress import ProgressCallback, no_progress, run_in_chunks
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.errors import ArgumentError, ConfigError
@@ -51,6 +50,9 @@ class Scorer:
         step_sources: The models and their tokenizers.
         options: Default options, of which the penalties, the language model and the weights of an ensemble are used.
         on_warning: Called with a warning message when the first batch does not fit into memory.
+
+    Attributes:
+        members: Teacher forcing with each model.
     """
 
     @check_arguments()
@@ -64,7 +66,7 @@ class Scorer:
         self.tokenizers: Tokenizers = step_sources.tokenizers
         self.reads_source = not isinstance(step_sources.models[0], LanguageModel)
         self.languages: tuple[str | None, str | None] = (None, None)
-        self._members = [TeacherForcing(model, on_warning) for model in step_sources.models]
+        self.members = [TeacherForcing(model, on_warning) for model in step_sources.models]
         self._lock = threading.Lock()
         self._others: dict[DecoderModel, TeacherForcing] = {}  # of language models in shallow fusion
 
@@ -97,7 +99,7 @@ class Scorer:
         return scorer
 
     def __repr__(self) -> str:
-        return f"Scorer({pluralize(len(self._members), 'model')}, vocabulary {self.tokenizers.describe_sizes()})"
+        return f"Scorer({pluralize(len(self.members), 'model')}, vocabulary {self.tokenizers.describe_sizes()})"
 
     @check_arguments()
     def check(self, options: SearchOptions) -> None:
@@ -168,14 +170,11 @@ class Scorer:
 
         The scores of all pairs before an error of `pairs` are yielded before it is raised.
         """
-        before = 0
 
-        def advance(done: int) -> None:
-            on_progress(before + done)
+        def score(some: list[Pair], advance: ProgressCallback) -> list[PairScore]:
+            return self.score(some, options, on_progress=advance)
 
-        for part in chunks(pairs, chunk):
-            yield from self.score(part, options, on_progress=advance)
-            before += len(part)
+        return run_in_chunks(pairs, chunk, score, on_progress)
 
     @check_arguments()
     def score_ids(
@@ -207,7 +206,7 @@ class Scorer:
         runs, weights = self._forced(sources, targets, options, on_progress)
         lengths = [len(target) for target in targets]
         flat = tf.stack([np.concatenate([forced.log_probs for forced in run] or [np.zeros(0, "f")]) for run in runs])
-        members = len(self._members)
+        members = len(self.members)
         log_probs = average_log_probs(flat[:members], weights, options.ensemble_average).numpy()
         if options.uses_fusion:
             log_probs = log_probs + np.float32(options.language_model_weight) * flat[members].numpy()
@@ -228,7 +227,7 @@ class Scorer:
         self, sources: Sequence[Ids], targets: Sequence[Ids], options: SearchOptions, on_progress: ProgressCallback
     ) -> tuple[list[list[ForcedTokens]], tf.Tensor]:
         """Results of each model, last that of the language model, if there is one; and the models' weights."""
-        jobs = [(member, sources) for member in self._members]
+        jobs = [(member, sources) for member in self.members]
         if options.uses_fusion:
             jobs.append((self._language_model(options), [()] * len(targets)))
         runs: list[list[ForcedTokens]] = []
@@ -259,7 +258,7 @@ class Scorer:
         mask, coverage = None, tf.zeros([len(rows), 1, 0])
         if options.coverage_penalty:
             mask = pad([[*source, EOS_ID] for source in sources]) != PAD_ID
-            attending = [n for n, member in enumerate(self._members) if member.model.uses_attention]
+            attending = [n for n, member in enumerate(self.members) if member.model.uses_attention]
             padded = {n: np.zeros(mask.shape, np.float32) for n in attending}
             for n in attending:
                 for place, forced in enumerate(runs[n]):

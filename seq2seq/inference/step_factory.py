@@ -9,7 +9,7 @@ from seq2seq.corpora.glossary import Glossary, load_glossary
 from seq2seq.corpora.lines import text_checksum
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ArgumentError, ConfigError
 from seq2seq.inference.int8 import load_int8_decoder
 from seq2seq.inference.shortlist import Shortlist, load_shortlist, save_shortlist
 from seq2seq.inference.step_sources import (
@@ -24,7 +24,7 @@ from seq2seq.model_directory.derived_files import copy_derived_files, files_of_s
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.model_directory.pretrained import find_other_model
-from seq2seq.models.base import DecoderModel
+from seq2seq.models.base import DecoderModel, check_tokenizers
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import check_regular_file, expand_path, sha256
@@ -38,6 +38,10 @@ class StepSourceFactory:
         tokenizers: Tokenizers of all of them.
         shortlist: See `Translator`.
         folders: Their directories; () if there are none.
+
+    Raises:
+        ArgumentError: There is no model; a tokenizer's vocabulary size differs from a model's; or there are folders for
+            another number of models.
     """
 
     def __init__(
@@ -49,6 +53,14 @@ class StepSourceFactory:
     ) -> None:
         self.models, self.tokenizers, self.shortlist = tuple(models), tokenizers, shortlist
         self.folders = tuple(folders)
+        if not self.models:
+            raise ArgumentError("model: expected at least one model, found none.")
+        for model in self.models:
+            check_tokenizers(model, tokenizers)
+        if self.folders and len(self.folders) != len(self.models):
+            raise ArgumentError(
+                f"folder: expected one for each of {pluralize(len(self.models), 'model')}, found {len(self.folders)}."
+            )
         self._lock = threading.Lock()  # guards what is read from disk once
         self._language_models: dict[str, LanguageModel] = {}
         self._glossaries: dict[str, Glossary] = {}

@@ -1,40 +1,32 @@
 """Translation of text, in order: tokenize, sort by length, search in batches, detokenize."""
 
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from seq2seq.arguments import AtLeastOne, Pair, check_arguments
 from seq2seq.config import Precision, SearchOptions
-from seq2seq.data.progress import ProgressCallback, no_progress
+from seq2seq.data.progress import ProgressCallback, no_progress, run_in_chunks
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
-from seq2seq.devices.out_of_memory import BatchSplitter
+from seq2seq.devices.device import set_tf32
 from seq2seq.errors import ArgumentError, ConfigError
 from seq2seq.inference.calibration import TemperatureScaling, load_calibration
 from seq2seq.inference.confidence import Calibration
 from seq2seq.inference.copies import reduce_with_models
-from seq2seq.inference.demand_compiler import DemandCompiler
 from seq2seq.inference.members import Paths, load_members
-from seq2seq.inference.parts import decide_part, join_parts, read_result
+from seq2seq.inference.parts import decide_parts, join_parts
+from seq2seq.inference.pipeline import PartSearcher, Search, Stage, translate_parts
 from seq2seq.inference.requests import Request, as_requests, divide_requests
-from seq2seq.inference.reranker import Reranker, Rerankers
+from seq2seq.inference.reranker import Rerankers
 from seq2seq.inference.results import Translation
 from seq2seq.inference.scorer import Scorer
-from seq2seq.inference.searcher import Searcher, length_limits
-from seq2seq.inference.segments import Part, SourceLines, explain_shortage, longest_part
+from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.segments import Part, SourceLines
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
-from seq2seq.inference.step_sources import AutomataSteps, Batch, StepSource
-from seq2seq.inference.teacher_forcing import TeacherForcing
 from seq2seq.model_directory.model import Origin, saved_model
-from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
@@ -67,6 +59,7 @@ class Translator:
     Attributes:
         models: All models.
         model: The first model.
+        scorer: Scorer of given translations, with the same models.
     """
 
     @check_arguments()
@@ -82,27 +75,17 @@ class Translator:
         on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.models = (model,) if isinstance(model, Seq2Seq) else tuple(model)
-        if not self.models:
-            raise ArgumentError("model: expected at least one model, found none.")
-        self.model = self.models[0]
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
-        for one in self.models:
-            check_tokenizers(one, self.tokenizers)
+        folders = () if folder is None else (folder,) if isinstance(folder, Path) else tuple(folder)
+        self.step_sources = StepSourceFactory(self.models, self.tokenizers, shortlist, folders)
+        self.model = self.models[0]
         self.options = options or SearchOptions()
         self.source_lines = source_lines or SourceLines()
-        folders = () if folder is None else (folder,) if isinstance(folder, Path) else tuple(folder)
-        if folders and len(folders) != len(self.models):
-            raise ArgumentError(
-                f"folder: expected one for each of {pluralize(len(self.models), 'model')}, found {len(folders)}."
-            )
-        self.step_sources = StepSourceFactory(self.models, self.tokenizers, shortlist, folders)
         self.on_warning = on_warning
-        self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
-        self._compiler = DemandCompiler(target_tokenizer)
+        self.scorer = Scorer(self.step_sources, self.options, on_warning)
+        self._part_searcher = PartSearcher(self.tokenizers, on_warning)
         self._rerankers = Rerankers(self.tokenizers, self.model.precision, on_warning)
-        self._lock = threading.Lock()
-        self._scorer: Scorer | None = None
         self._origin: Origin | None = None  # where `load` read the (first) model
         self.calibration: Calibration | None = None
 
@@ -131,14 +114,6 @@ class Translator:
         )
         translator._origin = origin
         return translator
-
-    @property
-    def scorer(self) -> Scorer:
-        """A scorer of given translations, with the same models."""
-        with self._lock:
-            if self._scorer is None:
-                self._scorer = Scorer(self.step_sources, self.options, self.on_warning)
-            return self._scorer
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Support `pickle` and `copy.deepcopy`; graphs are traced and language models read from disk again."""
@@ -199,15 +174,30 @@ class Translator:
             ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get` and
                 `Reranker.load`; or there is no calibration for `confidence`, or an ensemble.
         """
-        self._steps(options)
-        self._reranker(options)
+        self._search(options, attention=False)
+        self._stages(options)
 
-    def _steps(self, options: SearchOptions) -> StepSource:
+    def _search(self, options: SearchOptions, attention: bool) -> Search:
+        steps, search = self.step_sources.get(options), self._part_searcher.search
+        return partial(search, searcher=self.searcher, steps=steps, options=options, attention=attention)
+
+    def _stages(self, options: SearchOptions) -> list[Stage]:
+        """What is done with the translations that a search has found, in order."""
+        stages: list[Stage] = []
+        source, target = self.tokenizers
+        languages = self._origin.config.languages if self._origin else (self.source_lines.language, None)
+        if reranker := self._rerankers.get(options, languages):
+            stages.append(
+                lambda parts, found: reranker.rerank([part.source_text(source) for part in parts], found, options)
+            )
+        stages.append(partial(decide_parts, options=options))  # later stages see the hypotheses that are output
         if options.confidence:
             self._check_single("confidence")
             if self.calibration is None:
                 self.calibration = load_calibration(self.step_sources.directory("confidence"))
-        return self.step_sources.get(options)
+            add, temperature = self.temperature_scaling.add_confidence, self.calibration.temperature
+            stages.append(lambda parts, found: add(found, [part.ids for part in parts], target, temperature))
+        return stages
 
     def _check_single(self, option: str) -> None:
         if len(self.models) > 1:
@@ -234,7 +224,7 @@ class Translator:
     @cached_property
     def temperature_scaling(self) -> TemperatureScaling:
         """Calibration of the (first) model at any temperature."""
-        return TemperatureScaling(TeacherForcing(self.model, self.on_warning))
+        return TemperatureScaling(self.scorer.members[0])
 
     @check_arguments()
     def divide(self, lines: Sequence[str | Request], options: SearchOptions) -> list[list[Part]]:
@@ -272,38 +262,12 @@ class Translator:
             OutOfMemoryError: A sentence does not fit into memory, even alone.
         """
         options = options or self.options
-        steps, reranker = self._steps(options), self._reranker(options)
+        search, stages = self._search(options, attention), self._stages(options)
         set_tf32(self.model.precision)
         requests = as_requests(sentences)
         lines = self.divide(requests, options)
-        parts = [part for line in lines for part in line]
-        found: dict[int, Translation] = {}  # by the place of its part
-        waiting, done = [len(line) for line in lines], lines.count([])
-        tokens, hypotheses = search_batch_limits(options, self.model.output_embedding.vocabulary_size, set_up_device())
-
-        def fitting(length: int) -> int:
-            return min(tokens // (length + 1), hypotheses) // options.num_hypotheses
-
-        for batch in self._compiler.batches(parts, fitting):
-            for places, answers in self._memory.run(
-                batch,
-                lambda some: self._search(steps, [parts[place] for place in some], options, attention),
-                size=lambda some: len(some) * options.num_hypotheses * longest_part(parts[place] for place in some),
-                explain=lambda some, shortage: explain_shortage([parts[place] for place in some], options, shortage),
-                on_warning=self.on_warning,
-            ):
-                for place, translation in zip(places, answers, strict=True):
-                    found[place] = translation
-                    waiting[parts[place].line] -= 1
-                    done += not waiting[parts[place].line]
-                on_progress(done)
-        if reranker:
-            kept = [found[place] for place in range(len(parts))]
-            sources = [part.source_text(self.tokenizers.source) for part in parts]
-            reranked = zip(parts, reranker.rerank(sources, kept, options), strict=True)
-            found = {place: decide_part(*one, options) for place, one in enumerate(reranked)}
-        in_order = (found[place] for place in range(len(parts)))
-        return [join_parts(*line, list(islice(in_order, len(line[1])))) for line in zip(requests, lines, strict=True)]
+        found = translate_parts(lines, search, stages, on_progress)
+        return [join_parts(*line) for line in zip(requests, lines, found, strict=True)]
 
     @check_arguments()
     def translate_stream(
@@ -315,33 +279,12 @@ class Translator:
         attention: bool = False,
         on_progress: ProgressCallback = no_progress,
     ) -> Iterator[Translation]:
-        """Translate any number of sentences in order, holding at most `chunk` of them in memory; see `translate`."""
-        iterator = iter(sentences)
-        before = 0
+        """Translate any number of sentences in order, holding at most `chunk` of them in memory; see `translate`.
 
-        def advance(done: int) -> None:
-            on_progress(before + done)
+        The translations of all sentences before an error of `sentences` are yielded before it is raised.
+        """
 
-        while part := list(islice(iterator, chunk)):
-            yield from self.translate(part, options, attention=attention, on_progress=advance)
-            before += len(part)
+        def translate(some: list[str | Request], advance: ProgressCallback) -> list[Translation]:
+            return self.translate(some, options, attention=attention, on_progress=advance)
 
-    def _reranker(self, options: SearchOptions) -> Reranker | None:
-        languages = self._origin.config.languages if self._origin else (self.source_lines.language, None)
-        return self._rerankers.get(options, languages)
-
-    def _search(
-        self, steps: StepSource, parts: Sequence[Part], options: SearchOptions, attention: bool
-    ) -> list[Translation]:
-        batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
-        if (automata := self._compiler.stack(parts)) is not None:
-            batch, steps = batch._replace(automata=automata), AutomataSteps(steps)
-        limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
-        result = self.searcher.search(steps, batch, limits, options, keep_weights)
-        translations = read_result(result, parts, self.tokenizers, options, attention)
-        if not options.uses_reranking:
-            translations = [decide_part(*one, options) for one in zip(parts, translations, strict=True)]
-        if options.confidence and self.calibration is not None:
-            read = [part.ids for part in parts], self.tokenizers.target, self.calibration.temperature
-            return self.temperature_scaling.add_confidence(translations, *read)
-        return translations
+        return run_in_chunks(sentences, chunk, translate, on_progress)

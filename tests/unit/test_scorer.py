@@ -181,7 +181,7 @@ def test_little_memory_gives_the_same_scores_and_one_notice(luong, tokenizer):
     said = []
     scorer = Scorer(luong.step_sources, on_warning=said.append)
     expected = scorer.score(PAIRS)
-    (forcing,) = scorer._members
+    (forcing,) = scorer.members
     forcing._read_out = with_room_for(2, "allocator", [])(forcing._read_out)
     for ours, theirs in zip(scorer.score(PAIRS), expected, strict=True):
         assert ours.score == pytest.approx(theirs.score, abs=1e-5)
