@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from seq2seq.arguments import Pair, check_arguments
-from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID
-from seq2seq.devices.device import set_tf32
 from seq2seq.errors import ArgumentError, ConfigError
 from seq2seq.inference.alignment import (
     DEFAULT_SYMMETRIZATION,
@@ -21,13 +18,10 @@ from seq2seq.inference.alignment import (
     links_from_attention,
     symmetrize,
 )
-from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.text.cleaning import plain_form
 
 if TYPE_CHECKING:
     from seq2seq.inference.translator import Translator
-
-BATCH_TOKENS = 4000  # padded tokens of both sides that are read at once
 
 
 class AttentionAligner:
@@ -48,7 +42,10 @@ class AttentionAligner:
 
     @check_arguments()
     def __init__(self, translator: "Translator", reverse: "Translator | None" = None) -> None:
-        self.attentions = [_Attention(one) for one in (translator, reverse) if one is not None]
+        self.translator, self.reverse = translator, reverse
+        for one in (translator, reverse):
+            if one is not None:
+                _check(one)
 
     @check_arguments(pairs="Pass list(zip(sources, targets)).")
     def align(
@@ -66,6 +63,9 @@ class AttentionAligner:
             method: See `symmetrize`.
             tokenized: Whether white space alone delimits words; see `text.words`.
             on_progress: Called with the number of pairs done so far, blank ones left out.
+
+        Raises:
+            OutOfMemoryError: A pair does not fit into memory, even alone.
         """
         return [symmetrize(*both, method) for both in self.directions(pairs, tokenized, on_progress)]
 
@@ -74,46 +74,33 @@ class AttentionAligner:
     ) -> list[Directions]:
         """Forward and backward links of each pair; arguments as in `align`."""
         texts = [(plain_form(pair[0]), plain_form(pair[1])) for pair in pairs]
-        both = [links_from_attention(weights) for weights in self.attentions[0].run(texts, tokenized, on_progress)]
-        if len(self.attentions) == 1:
+        both = [links_from_attention(weights) for weights in _attention(self.translator, texts, tokenized, on_progress)]
+        if self.reverse is None:
             return both
-        reverse = self.attentions[1].run([text[::-1] for text in texts], tokenized, on_progress)
+        reverse = _attention(self.reverse, [text[::-1] for text in texts], tokenized, on_progress)
         back = [{(t, s) for s, t in links_from_attention(weights)[0]} for weights in reverse]
         return [(there, links) for (there, _), links in zip(both, back, strict=True)]
 
 
-class _Attention:
-    """Teacher-forced attention of one model between words."""
-
-    def __init__(self, translator: "Translator") -> None:
-        model, *others = translator.models
-        if others:
-            raise ArgumentError("an ensemble cannot align: pass a translator with one of its models.")
-        if not model.uses_attention:
-            raise ConfigError(
-                "the model was made with 'decoder.attention: none' and cannot align. Use a model with attention, or "
-                "IBM model 1 (--ibm1)."
-            )
-        tokens = tf.TensorSpec([None, None], tf.int32)
-        self._attend = tf.function(
-            forward_only()(model.attention_weights), input_signature=[tokens] * 2, autograph=False
+def _check(translator: "Translator") -> None:
+    if len(translator.models) > 1:
+        raise ArgumentError("an ensemble cannot align: pass a translator with one of its models.")
+    if not translator.model.uses_attention:
+        raise ConfigError(
+            "the model was made with 'decoder.attention: none' and cannot align. Use a model with attention, or "
+            "IBM model 1 (--ibm1)."
         )
-        self.model, self.tokenizers = model, translator.tokenizers
 
-    def run(self, pairs: Sequence[tuple[str, str]], tokenized: bool, on_progress: ProgressCallback) -> list[np.ndarray]:
-        """Attention (Wt, Ws) of the target words of each pair of clean texts to its source words."""
-        set_tf32(self.model.precision)
-        ids = [tokenizer.encode_batch([pair[side] for pair in pairs]) for side, tokenizer in enumerate(self.tokenizers)]
-        lengths = [len(source) + len(target) if source and target else 0 for source, target in zip(*ids, strict=True)]
-        found, done = [np.zeros((0, 0))] * len(pairs), 0
-        for rows in batches_by_length(lengths, lambda length: BATCH_TOKENS // (length + 2)):
-            weights = self._attend(*(pad([[*side[row], EOS_ID] for row in rows]) for side in ids)).numpy()
-            for row, own in zip(rows, weights, strict=True):
-                source, target = (
-                    tokenizer.pieces(side[row]) for tokenizer, side in zip(self.tokenizers, ids, strict=True)
-                )
-                words = source, pairs[row][0], target, pairs[row][1]
-                found[row] = attention_between_words(own[: len(target), : len(source)], *words, tokenized)
-            done += len(rows)
-            on_progress(done)
-        return found
+
+def _attention(
+    translator: "Translator", pairs: Sequence[tuple[str, str]], tokenized: bool, on_progress: ProgressCallback
+) -> list[np.ndarray]:
+    """Attention (Wt, Ws) of the target words of each pair of clean texts to its source words; (0, 0) for blank ones."""
+    ids = [tokens.encode_batch([pair[side] for pair in pairs]) for side, tokens in enumerate(translator.tokenizers)]
+    targets = [[*target, EOS_ID] if source and target else [] for source, target in zip(*ids, strict=True)]
+    found = [np.zeros((0, 0))] * len(pairs)
+    for row, weights in translator.scorer.members[0].attention(ids[0], targets, on_progress):
+        source, target = (tokens.pieces(side[row]) for tokens, side in zip(translator.tokenizers, ids, strict=True))
+        words = source, pairs[row][0], target, pairs[row][1]
+        found[row] = attention_between_words(weights[:-1, :-1], *words, tokenized)
+    return found

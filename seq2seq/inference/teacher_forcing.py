@@ -1,4 +1,4 @@
-"""Log-probabilities of given target tokens: teacher forcing in batches of similar lengths."""
+"""Log-probabilities and attention of given target tokens: teacher forcing in batches of similar lengths."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
@@ -39,7 +39,7 @@ NOTHING = ForcedTokens(np.zeros(0, np.float32), np.zeros(0, np.float32))  # of a
 
 
 class TeacherForcing:
-    """Log-probabilities that one model gives to target tokens; threads may share it.
+    """Log-probabilities and attention of one model that reads given target tokens; threads may share it.
 
     Layer outputs are held for whole lines, logits for one block of tokens at a time. A batch that does not fit into
     memory is processed in halves, and later batches are smaller. Results do not depend on the batch.
@@ -61,7 +61,7 @@ class TeacherForcing:
         tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
         self.signature = [readouts, labels, tf.TensorSpec([], tf.float32)]  # of what reads `readouts` at a temperature
-        read_out = forward_only()(model.readouts_and_coverage)
+        read_out = forward_only()(model.readouts_and_attention)
         self._read_out = tf.function(read_out, input_signature=[tokens] * 2, autograph=False)
         self._nll = tf.function(nll, input_signature=self.signature, autograph=False)
 
@@ -86,29 +86,44 @@ class TeacherForcing:
         """
 
         def compute(
-            rows: Sequence[int], readout: tf.Tensor, labels: tf.Tensor, coverage: tf.Tensor
+            rows: Sequence[int], readout: tf.Tensor, labels: tf.Tensor, attention: tf.Tensor
         ) -> list[ForcedTokens]:
             blocks = self.blocks(len(labels))
             nll = np.concatenate([self._nll(readout[block], labels[block], temperature).numpy() for block in blocks])
             log_probs = np.split(-nll, np.cumsum([len(targets[row]) for row in rows])[:-1])
-            covered = [row[: len(sources[index]) + 1] for index, row in zip(rows, coverage.numpy(), strict=True)]
+            coverage = tf.reduce_sum(attention, axis=1).numpy()
+            covered = [row[: len(sources[index]) + 1] for index, row in zip(rows, coverage, strict=True)]
             # Copies: a view would keep the whole batch alive.
             return [ForcedTokens(own.copy(), row.copy()) for own, row in zip(log_probs, covered, strict=True)]
 
-        found, done = [NOTHING] * len(targets), 0
-        for rows, results in self._batches(sources, targets, compute):
-            for row, result in zip(rows, results, strict=True):
-                found[row] = result
-            done += len(rows)
-            on_progress(done)
+        found = [NOTHING] * len(targets)
+        for row, result in self._rows(sources, targets, compute, on_progress):
+            found[row] = result
         return found
+
+    def attention(
+        self, sources: Sequence[Ids], targets: Sequence[Ids], on_progress: ProgressCallback = no_progress
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the index of each target of L tokens with its attention weights to the source, (L, S) float32.
+
+        S counts EOS, and is 0 if the model has no attention. Only the weights of one batch are held. Targets come in
+        order of length; those without tokens are left out. Arguments and errors are those of `run`.
+        """
+
+        def compute(
+            rows: Sequence[int], readout: tf.Tensor, labels: tf.Tensor, attention: tf.Tensor
+        ) -> list[np.ndarray]:
+            weights = zip(rows, attention.numpy(), strict=True)
+            return [own[: len(targets[row]), : len(sources[row]) + 1] for row, own in weights]
+
+        return self._rows(sources, targets, compute, on_progress)
 
     def readouts(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[tf.Tensor, tf.Tensor]:
         """Inputs of the output layer at all target tokens, (N, E) compute dtype, and these tokens, (N,) int32.
 
         Targets come in order of length, not in the given one; arguments and errors are those of `run`.
         """
-        batches = self._batches(sources, targets, lambda rows, readout, labels, coverage: (readout, labels))
+        batches = self._batches(sources, targets, lambda rows, readout, labels, attention: (readout, labels))
         readouts, labels = zip(*(found for _, found in batches), strict=True)
         return tf.concat(readouts, 0), tf.concat(labels, 0)
 
@@ -116,6 +131,20 @@ class TeacherForcing:
         """Blocks of a number of tokens whose logits are computed at once."""
         most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
         return [slice(start, start + most) for start in range(0, tokens, most)]
+
+    def _rows(
+        self,
+        sources: Sequence[Ids],
+        targets: Sequence[Ids],
+        compute: Callable[..., Sequence[Result]],
+        on_progress: ProgressCallback,
+    ) -> Iterator[tuple[int, Result]]:
+        """Index and result of each target that has tokens; arguments as in `run` and `_batches`."""
+        done = 0
+        for rows, results in self._batches(sources, targets, compute):
+            yield from zip(rows, results, strict=True)
+            done += len(rows)
+            on_progress(done)
 
     def _batches(
         self, sources: Sequence[Ids], targets: Sequence[Ids], compute: Callable[..., Result]

@@ -207,11 +207,11 @@ class DecoderModel(TrainableModel):
         """Inputs of the output layer at real positions, (N, E) compute dtype, and the tokens there, (N,) int32."""
         return _at_real_positions(self._teach(source, target, training)[0], target)
 
-    def readouts_and_coverage(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """`readouts` without dropout, and attention summed over the target tokens, (B, S) float32; (B, 0) without."""
+    def readouts_and_attention(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """`readouts` without dropout, and `attention_weights`, which are 0 at padded positions of the target."""
         readout, weights = self._teach(source, target, training=False)
         real = tf.cast(target != PAD_ID, tf.float32)
-        return *_at_real_positions(readout, target), tf.reduce_sum(weights * real[:, :, None], axis=1)
+        return *_at_real_positions(readout, target), weights * real[:, :, None]
 
     def loss_from_readouts(
         self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0

@@ -29,6 +29,7 @@ from seq2seq.inference.lexical_aligner import align_by_ibm1
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.text.words import locate_pieces, word_spans
 from tests.command import run
+from tests.shortage import with_room_for
 from tests.toy import NOUNS, PLACES, VERBS, pairs, save_random_model, toy_tokenizer
 
 pytestmark = pytest.mark.usefixtures("shared_searches")
@@ -189,10 +190,21 @@ def test_attention_of_pairs_is_that_of_teacher_forcing_whatever_the_batch(transl
         assert aligner.align([PAIRS[place]], "union") == [set.union(*together[place])]
 
 
+def test_little_memory_gives_the_same_links_and_one_notice(translator, monkeypatch):
+    said, sizes, done = [], [], []
+    poor = Translator(translator.model, *translator.tokenizers, on_warning=said.append)
+    forcing = poor.scorer.members[0]
+    monkeypatch.setattr(forcing, "_read_out", with_room_for(1, "allocator", sizes)(forcing._read_out))
+    expected = AttentionAligner(translator).align(PAIRS)
+    assert AttentionAligner(poor).align(PAIRS, on_progress=done.append) == expected
+    assert (sizes, done) == ([2, 1, 1], [1, 2])
+    (notice,) = said
+    assert notice.startswith("out of memory at 2 lines of up to ")
+
+
 def test_a_reverse_model_gives_the_other_direction(translator, aligner):
-    both = AttentionAligner(translator, translator)
-    both.attentions = aligner.attentions * 2  # their graphs are there
-    found, swapped = both.directions(PAIRS[:1]), aligner.directions([PAIRS[0][::-1]])
+    found = AttentionAligner(translator, translator).directions(PAIRS[:1])
+    swapped = aligner.directions([PAIRS[0][::-1]])
     assert found[0][0] == aligner.directions(PAIRS[:1])[0][0]
     assert found[0][1] == {(s, t) for t, s in swapped[0][0]}
 
