@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from seq2seq.config import SearchOptions
+from seq2seq.corpora.glossary import Glossary
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.inference.decision import decide
 from seq2seq.inference.demands import unsatisfied
@@ -14,6 +15,7 @@ from seq2seq.inference.results import Translation, blank_translation, join_segme
 from seq2seq.inference.segments import Part
 from seq2seq.inference.unknown_tokens import target_text, unknown_surfaces
 from seq2seq.search import SearchResult
+from seq2seq.text.cleaning import plain_form
 
 
 def read_result(
@@ -51,10 +53,13 @@ def decide_parts(
     return decided
 
 
-def join_parts(request: Request, parts: Sequence[Part], translations: Sequence[Translation]) -> Translation:
+def join_parts(
+    request: Request, parts: Sequence[Part], translations: Sequence[Translation], glossary: Glossary | None
+) -> Translation:
     """The translation of a line, from those of its parts, of which a line without tokens has none."""
     joined = join_segments(translations) if parts else blank_translation()
-    of_line = unsatisfied(demands_of(request), joined.text)  # an excluded phrase may span two parts
+    # An excluded phrase may span two parts, and so may a term; or a term is in what is cut off.
+    of_line = unsatisfied(demands_of(request, [plain_form(request.text)], glossary), joined.text)
     return replace(
         joined,
         unsatisfied=tuple(dict.fromkeys([*joined.unsatisfied, *of_line])),

@@ -14,7 +14,7 @@ from seq2seq.corpora.glossary import Glossary, Term
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ArgumentError, CorpusError, suggest_similar
 from seq2seq.inference.demands import Demand
-from seq2seq.inference.segments import Part, SourceLines, divide_line
+from seq2seq.inference.segments import Part, SourceLines, Span, divide_line
 from seq2seq.text.cleaning import plain_form
 from seq2seq.text.phrases import split_variants
 
@@ -146,35 +146,38 @@ def read_request(
 
 
 def demands_of(request: Request, surfaces: Sequence[str] = (), glossary: Glossary | None = None) -> list[Demand]:
-    """The demands on the translation of a part of a line.
+    """The demands on the translation of a line, or of a part of it.
 
     Args:
         request: The request for the whole line.
-        surfaces: Text of each source token of the part, in which terms are looked up, see `Tokenizer.surfaces`.
+        surfaces: Text in which terms are looked up: that of each source token (`Tokenizer.surfaces`), or one text.
         glossary: A glossary, or None.
     """
     demands = [Demand("include", variants) for variants in map(split_variants, request.include)]
-    demands += _demands_of_terms(surfaces, request.glossary, glossary)
+    demands += _demands_of_terms(surfaces, request, glossary)
     demands += [Demand("exclude", variants) for variants in map(split_variants, request.exclude)]
     if prefix := plain_form(request.prefix):
         demands.insert(0, Demand("prefix", (prefix + " " * request.prefix[-1:].isspace(),)))
     return list(dict.fromkeys(demands))
 
 
-def _demands_of_terms(surfaces: Sequence[str], *glossaries: Glossary | None) -> Iterator[Demand]:
-    """The terms of several glossaries; of occurrences that overlap, those of the first glossary."""
-    text = "".join(surfaces)
+def _demands_of_terms(surfaces: Sequence[str], request: Request, glossary: Glossary | None) -> Iterator[Demand]:
     ends = np.cumsum([0, *map(len, surfaces)])
-    taken = np.zeros(len(text), bool)
-    for glossary in filter(None, glossaries):
-        found = glossary.find(text)
-        spans = {term: [span for span in found[term] if not taken[slice(*span)].any()] for term in found}
-        for term, places in spans.items():
-            is_inside = [((ends[:-1] < end) & (ends[1:] > start)) for start, end in places]
-            for span in places:
-                taken[slice(*span)] = True
-            if places:
-                yield Demand("include", term.target, tuple(np.flatnonzero(np.any(is_inside, axis=0)).tolist()))
+    for term, spans in _find_terms("".join(surfaces), request, glossary):
+        is_inside = [((ends[:-1] < end) & (ends[1:] > start)) for start, end in spans]
+        yield Demand("include", term.target, tuple(np.flatnonzero(np.any(is_inside, axis=0)).tolist()))
+
+
+def _find_terms(text: str, request: Request, glossary: Glossary | None) -> list[tuple[Term, list[Span]]]:
+    """The terms in a text, with their occurrences; of those that overlap, the request's come before the glossary's."""
+    found, taken = [], np.zeros(len(text), bool)
+    for terms in filter(None, (request.glossary, glossary)):
+        every = terms.find(text).items()
+        free = [(term, [span for span in spans if not taken[slice(*span)].any()]) for term, spans in every]
+        found += [(term, spans) for term, spans in free if spans]
+        for span in (span for _, spans in free for span in spans):
+            taken[slice(*span)] = True
+    return found
 
 
 def as_requests(lines: Iterable[str | Request]) -> list[Request]:
@@ -201,13 +204,16 @@ def divide_requests(
     divide = partial(divide_line, tokenizer=tokenizer, source_lines=source_lines, options=options)
     encoded = tokenizer.encode_batch([request.text for request in requests])
 
+    def find_terms(request: Request, text: str) -> list[Span]:
+        return [span for _, spans in _find_terms(text, request, glossary) for span in spans]
+
     def surfaces(part: Part) -> Sequence[str]:
         return part.surfaces or tokenizer.surfaces(part.text)[: len(part.ids)]
 
     return [
         [
             part._replace(demands=demands_of(request, surfaces(part) if glossary or request.terms else (), glossary))
-            for part in divide(line, request.text, ids, whole=request.is_whole)
+            for part in divide(line, request.text, ids, whole=request.is_whole, find_terms=partial(find_terms, request))
         ]
         for line, request, ids in zip(count(), requests, encoded)
     ]

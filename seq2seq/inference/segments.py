@@ -1,8 +1,10 @@
 """Units of translation: groups of a line's sentences, and segments of groups that are too long."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from seq2seq.data.tokenizer import Tokenizer
     from seq2seq.inference.demands import Demand
 
+Span = tuple[int, int]  # start and end of a passage in a text
 UNKNOWN_MAX_TOKENS = 200  # for a model whose training lines are unknown
 
 # Latin punctuation ends a unit only before a space (3.5 is one number) or before a script without spaces.
@@ -121,6 +124,7 @@ def divide_line(
     tokenizer: "Tokenizer",
     source_lines: SourceLines,
     options: "SearchOptions",
+    find_terms: Callable[[str], Iterable[Span]],
     whole: bool = False,
 ) -> Iterator[Part]:
     """Yield the parts of a line, in order; none if it has no tokens.
@@ -132,6 +136,7 @@ def divide_line(
         tokenizer: Source tokenizer.
         source_lines: Statistics of the lines that the model was trained on.
         options: Search options.
+        find_terms: Function that finds the passages of a text that are not divided, unless they are too long.
         whole: The line is not divided, however long it is.
     """
     if whole:
@@ -142,6 +147,7 @@ def divide_line(
     most = longest - 1  # EOS takes one
     groups = [(text, ids)]
     sentences = split_sentences(text, source_lines.language) if options.split_sentences else []
+    sentences = _rejoin(sentences, find_terms)
     if len(sentences) > 1:
         ranges = source_lines.group([len(one) for one in tokenizer.encode_batch(sentences)], longest)
         if len(ranges) > 1:
@@ -150,47 +156,67 @@ def divide_line(
     for group, (words, tokens) in enumerate(groups):
         if len(tokens) > most and options.long_lines == "split":
             surfaces = tokenizer.surfaces(words)
-            for segment in split_line(surfaces, most):
+            for segment in split_line(surfaces, most, find_terms("".join(surfaces))):
                 here = slice(segment.start, segment.stop)
                 yield Part(line, group, words, tokens[here], surfaces=surfaces[here])
         elif tokens:
             yield Part(line, group, words, tokens[:most], truncated=len(tokens[most:]))
 
 
-def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
+def _rejoin(sentences: Sequence[str], find_terms: Callable[[str], Iterable[Span]]) -> list[str]:
+    """Join sentences where a term begins in one and ends in the next."""
+    joined = list(sentences[:1])
+    for sentence in sentences[1:]:
+        both, end = join_texts([joined[-1], sentence]), len(joined[-1])
+        if any(first < end < last for first, last in find_terms(both)):
+            joined[-1] = both
+        else:
+            joined.append(sentence)
+    return joined
+
+
+def split_line(surfaces: Sequence[str], max_tokens: int, terms: Iterable[Span] = ()) -> list[range]:
     """Divide a line's tokens into segments of at most `max_tokens`.
 
     Each segment ends with the last sentence that fits. If none does, it ends with the last clause, else with the last
-    word, else with the last whole character, else anywhere.
+    word, else with the last whole character, else anywhere. A term is not divided if it fits into a segment.
 
     Args:
         surfaces: Text of each token, with a space before it where a word begins (`Tokenizer.surfaces`).
         max_tokens: Maximum length of a segment, at least 1.
+        terms: Passages of the text that the surfaces spell.
 
     Returns:
         Indices of the tokens, segment by segment.
     """
+    offsets = [0, *accumulate(map(len, surfaces))]
+    is_inside = [False] * len(offsets)  # whether a break before each token is inside a term
+    for first, last in terms:
+        for place in range(bisect_right(offsets, first), bisect_left(offsets, last)):
+            is_inside[place] = True
     segments, start = [], 0
     while len(surfaces) - start > max_tokens:
-        end = start + _last_break(surfaces[start : start + max_tokens + 1])
+        window = slice(start, start + max_tokens + 1)
+        end = start + (_last_break(surfaces[window], is_inside[window]) or _last_break(surfaces[window]) or max_tokens)
         segments.append(range(start, end))
         start = end
     return [*segments, range(start, len(surfaces))]
 
 
-def _last_break(surfaces: Sequence[str]) -> int:
-    """Number of tokens in the segment; the last of `surfaces` is not part of it and only shows what follows."""
+def _last_break(surfaces: Sequence[str], is_inside: Sequence[bool] = ()) -> int:
+    """Number of tokens in the segment, the last of `surfaces` not being one of them; 0 if there is no place to end."""
     text, counts = "", {0: 0}
     for count, surface in enumerate(surfaces[:-1], start=1):
         text += surface
         # Tokens without text of their own are the first bytes of a character and stay with what follows them.
-        counts.setdefault(len(text), count)
+        if text.strip() and not (is_inside and is_inside[count]):
+            counts.setdefault(len(text), count)
     text += surfaces[-1]
     for pattern in BREAK_PATTERNS:
         fitting = [counts[match.end()] for match in pattern.finditer(text) if counts.get(match.end())]
         if fitting:
             return fitting[-1]
-    return max(counts.values()) or len(surfaces) - 1
+    return max(counts.values())
 
 
 def longest_part(parts: Iterable[Part]) -> int:

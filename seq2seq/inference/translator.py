@@ -267,7 +267,8 @@ class Translator:
         requests = as_requests(sentences)
         lines = self.divide(requests, options)
         found = translate_parts(lines, search, stages, on_progress)
-        return [join_parts(*line) for line in zip(requests, lines, found, strict=True)]
+        glossary = self.step_sources.glossary(options)
+        return [join_parts(*line, glossary) for line in zip(requests, lines, found, strict=True)]
 
     @check_arguments()
     def translate_stream(

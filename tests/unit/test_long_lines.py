@@ -75,12 +75,32 @@ def test_a_line_is_divided_at_the_best_place(surfaces, most, expected):
     assert ["".join(surfaces[place] for place in piece).strip() for piece in pieces] == expected
 
 
+@pytest.mark.parametrize(
+    ("surfaces", "most", "term", "expected"),
+    [
+        (tokens("a b c d e"), 3, "c d", ["a b", "c d e"]),
+        (tokens("a b c d e"), 3, "b c", ["a b c", "d e"]),  # it just fits
+        (tokens("a b c. d e"), 4, "c. d", ["a b", "c. d e"]),  # a word before a sentence in a term
+        (tokens("a b c d e"), 3, "b c d e", ["a", "b c d", "e"]),  # which does not fit
+        (["他", "说", "好", "吗", "走", "了"], 3, "好吗", ["他说", "好吗走", "了"]),
+        (["他", "说", "好", "吗", "走", "了"], 4, "好吗", ["他说好吗", "走了"]),
+        ([" ", "wo", "rd", "oid", " b"], 3, "wordoid", ["word", "oid b"]),  # no segment without text
+        ([" a", " ", "wo", "rd"], 3, "word", ["a", "word"]),
+    ],
+)  # fmt: skip
+def test_a_term_is_not_divided_if_it_fits(surfaces, most, term, expected):
+    start = "".join(surfaces).index(term)
+    pieces = split_line(surfaces, most, [(start, start + len(term))])
+    assert ["".join(surfaces[place] for place in piece).strip() for piece in pieces] == expected
+
+
 def test_pieces_fit_and_nothing_is_lost():
     random = Random(3)
     for _ in range(200):
         surfaces = random.choices([" a", "b", " ", ".", ",", "", "雪", "。", " c.", "”"], k=random.randint(1, 40))
         most = random.randint(1, 12)
-        pieces = split_line(surfaces, most)
+        ends = sorted(random.choices(range(len("".join(surfaces)) + 1), k=2))
+        pieces = split_line(surfaces, most, [(ends[0], ends[1])])
         assert [place for piece in pieces for place in piece] == list(range(len(surfaces)))
         assert all(1 <= len(piece) <= most for piece in pieces)
 

@@ -94,6 +94,47 @@ def test_a_glossary_is_used_where_its_terms_are(translator, tmp_path):
     assert "Bier" in known.text
 
 
+@pytest.fixture
+def glossary(tmp_path):
+    """A function that writes a glossary and returns search options that use it."""
+
+    def options(*terms, **values):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.tsv"  # a translator reads a file once
+        path.write_text("".join(f"{term}\n" for term in terms), encoding="utf-8")
+        return SearchOptions(glossary=str(path), **values)
+
+    return options
+
+
+def test_a_line_is_not_divided_within_a_term(translator, glossary):
+    limits = {"max_source_tokens": 8, "split_sentences": False}
+    text = "The teacher buys a book. The dog is big."
+    (plain,) = translator.translate([text], SearchOptions(**limits))
+    encoded = translator.tokenizers.source.encode("The teacher buys a book. The")
+    assert plain.num_segments > 1
+    assert plain.source_tokens[:8] == [*translator.tokenizers.source.pieces(encoded[:-1]), "</s>"]
+    (found,) = translator.translate([text], glossary("book. The\tBier. Das", **limits))
+    assert found.unsatisfied == ()
+    assert "Bier. Das" in found.text
+    two = "The dog sleeps. The cat is big."
+    assert translator.translate([two])[0].num_groups == 2
+    own = Request(two, terms={"sleeps. The cat": "Bier"})
+    for found in translator.translate([two, own], glossary("sleeps. The cat\tBier")):
+        assert (found.num_groups, found.unsatisfied) == (1, ())
+        assert "Bier" in found.text
+
+
+def test_a_term_that_is_divided_or_cut_off_is_said(translator, glossary):
+    term, small = "teacher buys a book\tBier|Biere", {"max_source_tokens": 4}
+    (found,) = translator.translate([SENTENCE], glossary(term, **small))
+    assert found.num_segments > 1
+    assert found.unsatisfied == ("include: Bier|Biere",)
+    (found,) = translator.translate([SENTENCE], glossary("book\tBier", "teacher\tHund", long_lines="truncate", **small))
+    assert found.truncated_tokens
+    assert found.unsatisfied == ("include: Bier",)
+    assert "Hund" in found.text
+
+
 def test_a_line_with_a_prefix_is_not_divided(translator):
     text = f"{SENTENCE} The dog sleeps."
     assert translator.translate([text])[0].num_groups == 2
