@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq.search import (
+    average_models,
     beam_search,
     greedy_search,
     sample,
@@ -18,7 +19,8 @@ from seq2seq.search import (
 from tests.automata import Builder
 from tests.fake import BOS, EOS, INNER, UNK, Fake, RuledFake, V, check, hypotheses, repeats_ngram
 
-WEIGHT = 0.7
+WEIGHT = 0.7  # of the language model
+SHARES = np.array([0.75, 0.25])  # weights of an ensemble's models
 
 
 def occurs(phrase, tokens):
@@ -71,11 +73,13 @@ NOTHING = Asked()
 
 
 class Constrained(RuledFake):
-    """Two models at one step, phrases, prefixes and limits on repetition: what may come next, from the definitions."""
+    """Models that are averaged, a language model, phrases, prefixes, limits on repetition: all from the definitions."""
 
-    def __init__(self, seed, asked, prefixes=None, size=0, penalty=None, listed=False, fused=True):
+    def __init__(self, seed, asked, prefixes=None, size=0, penalty=None, listed=False, fused=True, average=None):
         super().__init__(seed, len(asked), size, penalty, listed)
         self.helper = Fake(seed + 100, len(asked), sharpness=1.0) if fused else None
+        self.average = average
+        self.other = RuledFake(seed + 200, len(asked), listed=listed) if average else None
         # A prefix that is forced and another that is asked for would contradict each other.
         self.asked = [Asked(one.required, one.excluded, () if prefixes else one.begin) for one in asked]
         self.prefixes = prefixes or [()] * len(asked)
@@ -84,10 +88,14 @@ class Constrained(RuledFake):
         """Step, state, memory and constraints."""
         chosen = range(self.sentences) if rows is None else rows
         rules = self.rules(limits, rows, ends_if_stuck=self.size > 0, **values)
-        start = self, *self.start(*chosen)
+        step, *start = self, *self.start(*chosen)
+        if self.other is not None:
+            start = zip(start, self.other.start(*chosen), strict=True)
+            step = average_models([self, self.other], tf.constant(SHARES, tf.float32), self.average, [0, 1])
         if self.helper is not None:
-            state, memory = zip(self.start(*chosen), self.helper.start(*chosen), strict=True)
-            start = shallow_fusion(self, self.helper, WEIGHT), state, memory
+            start = zip(start, self.helper.start(*chosen), strict=True)
+            step = shallow_fusion(step, self.helper, WEIGHT)
+        start = step, *start
         builder = Builder(V)
         initial = [asked.states(builder) for asked in self.asked]
         start = with_automata(*start, builder.build([initial[row] for row in chosen]), bos_id=BOS, eos_id=EOS)
@@ -101,6 +109,11 @@ class Constrained(RuledFake):
 
     def follow(self, sentence, tokens):
         log_probs, weights = super().follow(sentence, tokens)
+        if self.other is not None:
+            found = zip((log_probs, weights), self.other.follow(sentence, tokens), strict=True)
+            log_probs, weights = map(np.stack, found)
+            weights = np.tensordot(SHARES, weights, 1)
+            log_probs = SHARES @ log_probs if self.average == "log_probability" else np.log(SHARES @ np.exp(log_probs))
         if self.helper is not None:
             log_probs = log_probs + WEIGHT * self.helper.follow(sentence, tokens)[0]
         log_probs = self.penalised(tokens, log_probs)
@@ -143,6 +156,7 @@ models = st.fixed_dictionaries(
         "penalty": st.sampled_from([None, 1.5]),
         "listed": st.booleans(),
         "fused": st.booleans(),
+        "average": st.sampled_from([None, "log_probability", "probability"]),
     }
 )
 LIMITS = [5, 4, 3]
