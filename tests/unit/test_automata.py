@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seq2seq.search import (
+    NEG_INF,
+    SearchConstraints,
+    StepOutput,
     average_models,
     beam_search,
     greedy_search,
@@ -16,6 +19,7 @@ from seq2seq.search import (
     with_prefix,
     without_repetition,
 )
+from seq2seq.search.step import BLOCKED, Requirements
 from tests.automata import Builder
 from tests.fake import BOS, EOS, INNER, UNK, Fake, RuledFake, V, check, hypotheses, repeats_ngram
 
@@ -172,6 +176,7 @@ LIMITS = [5, 4, 3]
 )
 def test_an_unpruned_beam_equals_enumeration(model, forbidden, shortest, length_penalty, beta):
     fake = Constrained(**model)
+    assume(not any(token in forbidden for prefix in fake.prefixes for token in prefix))  # `with_prefix` rules it out
     values = {"min_lengths": tf.constant(shortest), "forbidden": forbidden, "length_penalty": length_penalty}
     result = beam_search(*fake.searched(LIMITS, coverage_penalty=beta, **values), beam_size=125)
     for row, limit in enumerate(LIMITS):
@@ -223,6 +228,26 @@ def test_what_is_required_comes_in_the_last_tokens_that_are_left(kind):
         assert tokens[-1] == EOS
         for alternatives in asked[row].required:
             assert occurs(alternatives[0], tokens), (row, n, tokens)
+
+
+def test_what_is_required_is_not_forced_before_the_last_tokens_that_are_left():
+    fake = Constrained(3, [Asked([[(5,)]]), Asked([[(5, 1)]]), Asked([[(5,)], [(1,)]])], fused=False)
+    fake.logits[:, :, [1, 5]] -= 30.0
+    fake.logits[:, :, 4] += 5.0
+    limits = [5, 6, 6]
+    for row, _, tokens in hypotheses(run("greedy", fake, limits)):
+        assert len(tokens) == limits[row]
+        assert tokens[:3] == [4, 4, 4]
+        assert 4 not in tokens[3:]
+
+
+def test_rounding_does_not_decide_which_tokens_complete_most():
+    missing = tf.constant([[[9.0, 20.004, 9.0, BLOCKED, 20.0, np.nextafter(np.float32(20), np.float32(21))]]])
+    scores = tf.zeros([1, 1, V])
+    output = StepOutput(scores, (), scores[:, :, :0], requirements=Requirements(missing, tf.zeros([1, 1, 1], tf.int64)))
+    rules = SearchConstraints(max_lengths=tf.constant([3]), bos_id=BOS, eos_id=EOS)
+    masked = rules.mask_scores(output, tf.constant(0)).numpy()[0, 0]
+    assert [token for token in range(V) if masked[token] > NEG_INF / 2] == [4, 5]
 
 
 @pytest.mark.parametrize("kind", ["greedy", "sample", "beam", "groups"])
