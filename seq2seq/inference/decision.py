@@ -1,4 +1,4 @@
-"""Decision among the hypotheses of a search: minimum Bayes risk, distinct texts.
+"""Decision among the hypotheses of a search: minimum Bayes risk, distinct texts, demands.
 
 `decide` is the last step of a search: it reduces all hypotheses of one unit of translation to those that are output,
 best first. Steps that only change scores, such as reranking, come before it.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seq2seq.inference.demands import Demand, unsatisfied
 from seq2seq.inference.results import Hypothesis
 from seq2seq.text.scripts import UNSPACED
 
@@ -21,12 +22,17 @@ BLOCK_COLUMNS = 4096  # n-grams whose counts are compared at once, which bounds 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
-def decide(hypotheses: Sequence[Hypothesis], options: "SearchOptions") -> list[Hypothesis]:
+def decide(
+    hypotheses: Sequence[Hypothesis], options: "SearchOptions", demands: Sequence[Demand] = ()
+) -> list[Hypothesis]:
     """The hypotheses that are output, best first: at most `options.n_best`.
+
+    Those that satisfy more of the demands come first, whatever their scores. All count in a minimum Bayes risk.
 
     Args:
         hypotheses: All hypotheses that the search returned for one sentence, in the order of their scores.
         options: Search options, of which `decision`, `distinct`, `n_best` and `sample` are used.
+        demands: Demands on the translation.
     """
     kept = list(hypotheses)
     if options.decision != "score":
@@ -36,6 +42,7 @@ def decide(hypotheses: Sequence[Hypothesis], options: "SearchOptions") -> list[H
         for one in kept:
             best.setdefault(one.text, one)
         kept = list(best.values())
+    kept.sort(key=lambda one: len(unsatisfied(demands, one.text)))
     return kept[: options.n_best]
 
 

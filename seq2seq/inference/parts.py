@@ -47,7 +47,7 @@ def decide_parts(
     """The translations of parts with the hypotheses that are output, and what the best ones do not satisfy."""
     decided = []
     for part, found in zip(parts, translations, strict=True):
-        hypotheses = decide(found.hypotheses, options)
+        hypotheses = decide(found.hypotheses, options, part.demands)
         missing = unsatisfied(part.demands, hypotheses[0].text)
         decided.append(replace(found, hypotheses=hypotheses, unsatisfied=missing))
     return decided

@@ -10,6 +10,7 @@ from seq2seq import SearchOptions, Translator
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError
 from seq2seq.inference.decision import BLOCK_COLUMNS, bleu_utilities, chrf_utilities, decide
+from seq2seq.inference.demands import Demand
 from seq2seq.inference.results import Hypothesis
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
@@ -73,6 +74,20 @@ def test_of_equal_texts_the_best_is_kept():
     kept = decide(LIST, SearchOptions(distinct=True, n_best=3))
     assert [(one.text, one.score) for one in kept] == [(LIST[n].text, LIST[n].score) for n in (0, 1, 2)]
     assert [one.text for one in decide(LIST, SearchOptions(n_best=4))] == [one.text for one in LIST[:4]]
+
+
+@pytest.mark.parametrize("decision", ["score", "mbr-chrf"])
+def test_hypotheses_that_satisfy_more_demands_come_first(decision):
+    options = SearchOptions(decision=decision, n_best=5)
+    demands = [Demand("include", ("Hund", "Hut")), Demand("exclude", ("Baum",)), Demand("prefix", ("ein Hu",))]
+    plain = [one.text for one in decide(LIST, options)]
+    found = [one.text for one in decide(LIST, options, demands)]
+    assert found == [text for text in plain if text != "der Baum da"] + ["der Baum da"]
+    last = decide(LIST, options, [Demand("include", ("Baum", "Hut")), Demand("prefix", ("ein",))])
+    assert last[0].text == "ein Hut"
+    assert [one.text for one in last[1:]] == [text for text in plain if text != "ein Hut"]
+    first = decide(LIST, options.model_copy(update={"n_best": 1}), [Demand("include", ("Hut",))])
+    assert [one.text for one in first] == ["ein Hut"]
 
 
 @pytest.mark.parametrize(
