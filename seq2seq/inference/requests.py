@@ -162,9 +162,11 @@ def demands_of(request: Request, surfaces: Sequence[str] = (), glossary: Glossar
 
 
 def _demands_of_terms(surfaces: Sequence[str], request: Request, glossary: Glossary | None) -> Iterator[Demand]:
-    ends = np.cumsum([0, *map(len, surfaces)])
+    offsets = np.cumsum([0, *map(len, surfaces)])
+    starts, ends = offsets[:-1], offsets[1:]
     for term, spans in _find_terms("".join(surfaces), request, glossary):
-        is_inside = [((ends[:-1] < end) & (ends[1:] > start)) for start, end in spans]
+        # A token without text is a byte of the character after it.
+        is_inside = [(starts < end) & ((ends > start) | (starts == start)) for start, end in spans]
         yield Demand("include", term.target, tuple(np.flatnonzero(np.any(is_inside, axis=0)).tolist()))
 
 

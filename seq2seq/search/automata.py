@@ -96,6 +96,7 @@ def with_automata(
                 lambda: tf.zeros_like(output.scores),
             )
             continued, attended = (tf.where(is_required, part, 0.0) for part in (pointed, attended))
+            attended /= tf.maximum(tf.reduce_sum(attended, axis=2, keepdims=True), 1.0)  # terms may share a token
             begins_word = automata.begins_word[None]
             if output.candidates is not None:
                 begins_word = tf.gather(automata.begins_word, output.candidates)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from seq2seq.search.step import NEG_INF, StepOutput
 
-_MIN_WEIGHT = 1e-6  # smaller ones count as 0, larger ones than 1 minus this as that
+_MIN_WEIGHT = 1e-6  # a weight below this counts as 0, one above 1 minus this as 1 minus this
 _NOTHING = 2 * NEG_INF  # below excluded tokens
 
 
@@ -34,7 +34,8 @@ def place_terms(
         output: Output of a step; its scores are taken for log-probabilities.
         needed: (B, K, C, A) int64, for each of C terms, the candidates that it needs next; 0 in empty places.
         continued: (B, K, C) float32, probability that a term is continued; their sum is at most 1.
-        attended: (B, K, C) float32, attention at the source tokens of each term; 0 if it is not required any more.
+        attended: (B, K, C) float32, attention at the source tokens of each term, 0 if it is not required any more;
+            their sum is at most 1.
         undone: (B, K, N) float32, probability that a candidate is excluded, since it would make a term that is complete
             part of a longer word; p' is multiplied by 1 minus this.
         begins_word: (B or 1, N) bool, for each of N candidates, whether it begins a word.

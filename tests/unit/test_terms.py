@@ -169,6 +169,21 @@ def test_the_source_tokens_of_each_occurrence_are_known():
     (demand,) = demands_of(Request("", terms={"teacher|teachers": "Lehrer"}), surfaces)
     assert (demand.kind, demand.variants, demand.positions) == ("include", ("Lehrer",), (2, 3, 5, 6, 8))
     assert demands_of(Request("", terms={"each": "jeder"}), surfaces) == []
+    as_bytes = [" ", "", "", "书", "", "", "店", " a"]
+    (demand,) = demands_of(Request("", terms={"书店": "Laden"}), as_bytes)
+    assert demand.positions == (1, 2, 3, 4, 5, 6)
+    (demand,) = demands_of(Request("", terms={"店": "Laden"}), as_bytes)
+    assert demand.positions == (4, 5, 6)
+
+
+def test_terms_share_the_attention_at_a_token_that_belongs_to_both():
+    """Scores remain log-probabilities: p' sums to 1."""
+    fake, builder = Fake(1, 1), Builder(V)
+    states = [builder.require([4]), builder.require([5])]
+    automata = builder.build([states], np.ones((1, 2, 3), np.float32))
+    step, state, memory = with_automata(fake, *fake.start(), automata, bos_id=BOS, eos_id=EOS)
+    scores = step(tf.constant([[BOS]], tf.int64), state, memory).scores
+    np.testing.assert_allclose(np.exp(scores).sum(), 1.0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
