@@ -54,7 +54,9 @@ class Glossary:
             # Short terms are indexed by what they have.
             keys = {text[place : place + length].casefold() for length in range(1, KEY_LENGTH + 1)}
             candidates = [pair for key in keys for pair in self._index.get(key, ())]
-            for variant, term in sorted(candidates, key=lambda pair: -len(pair[0])):
+            # Of `it` and `IT`, the one that is written like the text comes first.
+            candidates.sort(key=lambda pair: (-len(pair[0]), not text.startswith(pair[0], place)))
+            for variant, term in candidates:
                 end = place + len(variant)
                 if _equal(text[place:end], variant) and stands_alone(text, place, end):
                     found.setdefault(term, []).append((place, end))

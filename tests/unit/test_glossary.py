@@ -35,6 +35,13 @@ def test_terms_are_found_as_whole_words_the_longest_first(text, found):
     assert [term.source[0] for term in GLOSSARY.find(text)] == found
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_term_that_is_written_as_the_text_is_comes_before_one_in_lower_case(order):
+    terms = [Term(("it",), ("es",)), Term(("IT",), ("EDV",))][::order]
+    found = Glossary(terms).find("It is IT, it seems")
+    assert {term.target[0]: spans for term, spans in found.items()} == {"es": [(0, 2), (10, 12)], "EDV": [(6, 8)]}
+
+
 def test_each_occurrence_of_a_term_is_found():
     text = "A house, two houses and a green house"
     found = {term.source[0]: [text[slice(*span)] for span in spans] for term, spans in GLOSSARY.find(text).items()}
