@@ -11,6 +11,7 @@ from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.inference.automata import Automaton, AutomatonCompiler
 from seq2seq.inference.segments import Part
 from seq2seq.search import Automata
+from seq2seq.text.phrases import find_phrase
 
 MAX_TABLE_ENTRIES = 50_000_000  # states times vocabulary of the automata of a batch
 
@@ -37,14 +38,22 @@ class DemandCompiler:
         return AutomatonCompiler(self.tokenizer)
 
     def _compile(self, part: Part) -> list[_Compiled]:
-        """The automata of a unit; none for demands that the vocabulary cannot spell."""
+        """The automata of a unit; none for demands that the vocabulary cannot spell, or that others contradict.
+
+        A search that followed a contradiction would never end a hypothesis. So a prefix takes precedence over excluded
+        phrases that it contains, and these over phrases to include that contain them.
+        """
         found: list[tuple[Automaton | None, Sequence[int]]] = []
+        excluded = tuple(variant for demand in part.demands if demand.kind == "exclude" for variant in demand.variants)
         for demand in part.demands:
             if demand.kind == "prefix":
-                found.append((self._compiler.prefix(demand.variants[0]), ()))
+                begun = f"{demand.variants[0]}x"  # the last word may be longer
+                if (prefix := self._compiler.prefix(demand.variants[0])) is not None:
+                    excluded = tuple(variant for variant in excluded if find_phrase(begun, [variant]) is None)
+                found.append((prefix, ()))
             elif demand.kind == "include":
-                found.append((self._compiler.required(demand.variants), demand.positions))
-        excluded = tuple(variant for demand in part.demands if demand.kind == "exclude" for variant in demand.variants)
+                possible = tuple(variant for variant in demand.variants if find_phrase(variant, excluded) is None)
+                found.append((self._compiler.required(possible), demand.positions))
         if excluded:
             found.append((self._compiler.forbidden(excluded), ()))
         return [_Compiled(automaton, positions) for automaton, positions in found if automaton is not None]

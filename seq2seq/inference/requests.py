@@ -1,6 +1,7 @@
 """Lines to translate, and the constraints on their translations."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -42,7 +43,7 @@ class Request:
     prefix: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
-    terms: Mapping[str, str] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name in ("text", "prefix"):
@@ -62,8 +63,9 @@ class Request:
             )
         if blank := [text for pair in pairs for text in pair if not split_variants(text)]:
             raise ArgumentError(f"Request: terms: {blank[0]!r} is blank. Leave it out.")
-        variants = [variant for term in self.glossary.terms for variant in term.source] if self.glossary else []
-        if twice := [variant for variant in variants if variants.count(variant) > 1]:
+        object.__setattr__(self, "terms", dict(self.terms))
+        variants = Counter(variant for source in self.terms for variant in split_variants(source))
+        if twice := [variant for variant, times in variants.items() if times > 1]:
             raise ArgumentError(f"Request: terms: the source term {twice[0]!r} occurs twice. Keep one of them.")
 
     @cached_property
@@ -135,7 +137,7 @@ def read_request(
         number: Its number in the file.
         name: Name of the file, for errors.
         input_format: `text`, or `jsonl` for a line that `Request.from_json` reads.
-        common: Prefix, for a line without one of its own, and phrases that all translations must include and exclude.
+        common: Prefix, for a line without one of its own, and phrases that all translations must contain or avoid.
 
     Raises:
         CorpusError: See `Request.from_json`.
