@@ -51,17 +51,21 @@ class Request:
                 raise ArgumentError(f"Request: {name}: expected a string, found {describe(value)}.")
         for name in ("include", "exclude"):
             phrases = getattr(self, name)
-            if not isinstance(phrases, (list, tuple)) or not all(isinstance(phrase, str) for phrase in phrases):
+            if not isinstance(phrases, (list, tuple)):
                 raise ArgumentError(f"Request: {name}: expected a list of phrases, found {describe(phrases)}.")
+            if other := [phrase for phrase in phrases if not isinstance(phrase, str)]:
+                raise ArgumentError(f"Request: {name}: expected strings, found {describe(other[0])}.")
             if blank := [phrase for phrase in phrases if not split_variants(phrase)]:
                 raise ArgumentError(f"Request: {name}: {blank[0]!r} is blank. Leave it out.")
             object.__setattr__(self, name, tuple(phrases))
-        pairs = self.terms.items() if isinstance(self.terms, Mapping) else [(None, None)]
-        if not all(isinstance(text, str) for pair in pairs for text in pair):
+        if not isinstance(self.terms, Mapping):
             raise ArgumentError(
                 f"Request: terms: expected source terms with their translations, found {describe(self.terms)}."
             )
-        if blank := [text for pair in pairs for text in pair if not split_variants(text)]:
+        texts = [text for pair in self.terms.items() for text in pair]
+        if other := [text for text in texts if not isinstance(text, str)]:
+            raise ArgumentError(f"Request: terms: expected strings, found {describe(other[0])}.")
+        if blank := [text for text in texts if not split_variants(text)]:
             raise ArgumentError(f"Request: terms: {blank[0]!r} is blank. Leave it out.")
         object.__setattr__(self, "terms", dict(self.terms))
         variants = Counter(variant for source in self.terms for variant in split_variants(source))
@@ -101,14 +105,20 @@ class Request:
             place: File and line number, for errors.
 
         Raises:
-            CorpusError: The line is neither.
+            CorpusError: The line is neither, or a key or source term occurs twice.
         """
         if not line.strip():
             return cls("")
         keys = {"text": str, "prefix": str, "include": list, "exclude": list, "terms": dict}
         example = '{"text": "The house is big.", "prefix": "Das ", "include": ["Haus|Häuser"], "exclude": ["gross"]}'
+
+        def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+            if twice := [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]:
+                raise CorpusError(f"{place}: the key '{twice[0]}' occurs twice. Keep one of them.")
+            return dict(pairs)
+
         try:
-            values = json.loads(line)
+            values = json.loads(line, object_pairs_hook=unique)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{place}: not JSON: {error}. Expected an object such as {example}.") from None
         if not isinstance(values, dict) or "text" not in values:

@@ -183,6 +183,9 @@ def test_demands(demand, text, met):
         ('{"text": 1}', "'text': expected a string, found 1"),
         ('{"text": "a", "include": "b"}', "'include': expected a list of strings, found \"b\""),
         ('{"text": "a", "include": ["|"]}', r"include: '\|' is blank"),
+        ('{"text": "a", "exclude": ["b", 2]}', "exclude: expected strings, found .*2"),
+        ('{"text": "a", "text": "b"}', r"in\.jsonl:3: the key 'text' occurs twice"),
+        ('{"text": "a", "terms": {"b": "c", "b": "d"}}', "the key 'b' occurs twice"),
     ],
 )
 def test_a_wrong_request_is_an_error_that_names_the_line(line, message):
