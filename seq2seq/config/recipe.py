@@ -1,6 +1,6 @@
 """Recipes: the keys that all tasks share, and one recipe for each task."""
 
-from typing import ClassVar, Literal, Self, TypeVar, get_args
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,21 @@ class Recipe(Section):
     batching: BatchingConfig = BatchingConfig()
     training: TrainingConfig = TrainingConfig()
     validation: BaseValidationConfig = BaseValidationConfig()
+    stages: tuple[dict[str, Any], ...] = field(
+        (),
+        "Stages of training, one after the other: each is a section with the keys that it changes in the recipe, e.g. "
+        "`{training: {epochs: 10}, data: {train: {tsv: FILE}}}`. A stage starts with the weights and the tokenizers of "
+        "the best model of the one before, and with a new optimizer; schedule, epochs and early stopping are its own.",
+    )
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> Self:
+        if self.stages and self.training.distribution == "multi_worker":
+            raise ValueError(
+                "'stages' are for one machine, but 'training.distribution' is multi_worker: train each stage as a run "
+                "of its own, with 'training.warm_start'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_batching(self) -> Self:
