@@ -5,7 +5,14 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 from pydantic import Field, model_validator
 
 from seq2seq.config.corpus import SIDES
-from seq2seq.config.data import BatchingConfig, CorporaConfig, DataConfig, TargetTokenizerConfig, TokenizerConfig
+from seq2seq.config.data import (
+    RESERVED_SYMBOLS,
+    BatchingConfig,
+    CorporaConfig,
+    DataConfig,
+    TargetTokenizerConfig,
+    TokenizerConfig,
+)
 from seq2seq.config.network import (
     DecoderConfig,
     EmbeddingsConfig,
@@ -135,6 +142,7 @@ class TranslationConfig(Recipe):
     def _check_sections(self) -> Self:
         if self.embeddings.tied == "all" and not self.tokenizer.joint:
             raise ValueError("'embeddings.tied: all' needs 'tokenizer.joint: true'")
+        self._check_tags()
         decoder, encoder = self.decoder, self.encoder
         plain_product = decoder.attention in ("dot", "scaled_dot") and decoder.heads == 1
         if plain_product and encoder.units != decoder.units:
@@ -152,6 +160,19 @@ class TranslationConfig(Recipe):
                         f"and 'decoder.{name}' {ours} must be equal, or use 'dense'"
                     )
         return self
+
+    def _check_tags(self) -> None:
+        tag, reverse = self.tokenizer.source_tag, self.data.reverse_tag if self.data else None
+        for name, symbol in (("tokenizer.source_tag", tag), ("data.reverse_tag", reverse)):
+            if symbol is not None and (symbol in RESERVED_SYMBOLS or symbol.split() != [symbol]):
+                raise ValueError(f"'{name}': {symbol!r} is empty, reserved or has spaces: write a token such as <2de>")
+        if reverse is not None and tag in (None, reverse):
+            raise ValueError(
+                f"'data.reverse_tag' {reverse} needs a 'tokenizer.source_tag' that differs from it and names the "
+                "target language, such as <2de>"
+            )
+        if reverse is not None and not self.tokenizer.joint:
+            raise ValueError("'data.reverse_tag' exchanges source and target: it needs 'tokenizer.joint: true'")
 
     @model_validator(mode="after")
     def _check_bottleneck(self) -> Self:
