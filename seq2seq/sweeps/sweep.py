@@ -223,8 +223,8 @@ class Sweep:
         """The number of parameters and the CPU minutes of a run so far; none before its first validation."""
         folder, facts = self.folder / run.name, {}
         with suppress(Seq2SeqError, KeyError):
-            histories = filter(None, map(read_history, [*(folder / STAGES).glob("*"), folder]))
-            facts["cpu_minutes"] = round(sum(history[-1]["cpu_seconds"] for history in histories) / 60, 2)
+            if histories := [found for one in [*(folder / STAGES).glob("*"), folder] if (found := read_history(one))]:
+                facts["cpu_minutes"] = round(sum(history[-1]["cpu_seconds"] for history in histories) / 60, 2)
             facts["parameters"] = read_metadata(folder)["parameters"]
         return facts
 
