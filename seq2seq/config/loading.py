@@ -192,21 +192,37 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
     Raises:
         ConfigError: A key of the stage is not accepted.
     """
-    stage, label = config.stages[number], f"{origin}stages.{number}"
-    keys = flatten(stage)
+    label = f"{origin}stages.{number}"
+    keys = _keys_of_stage(config.stages[number], label)
     for key in keys:
         if key.split(".")[0] in ("task", "stages", "tokenizer") or key == "training.warm_start":
             raise ConfigError(
                 f"{label}: '{key}' is the same in all stages, which share tokenizers and pass on their weights. Set it "
                 "at the top of the recipe."
             )
-    keys["stages"] = []
     if before is not None:
         keys["training.warm_start"] = str(before)
         tokenizer = config.tokenizer
         if tokenizer.from_model is None and not any(part.file for part in tokenizer.parts()):
             keys["tokenizer.from_model"] = str(before)
-    return override_config(config, keys, label)
+    try:
+        return override_config(config.model_copy(update={"stages": ()}), keys, label)
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(label) else f"{label}: {text}") from None
+
+
+def _keys_of_stage(stage: Mapping[str, Any], label: str, prefix: str = "") -> dict[str, Any]:
+    """The values of a stage by dotted names."""
+    keys: dict[str, Any] = {}
+    for name, value in stage.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"{label}: '{prefix}{shown(name)}' is no key of a recipe, which is text.")
+        if isinstance(value, Mapping) and not value:
+            raise ConfigError(f"{label}: '{prefix}{name}' is empty. Give it keys, or leave it out.")
+        inner = isinstance(value, Mapping)
+        keys |= _keys_of_stage(value, label, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return keys
 
 
 def dump_config(config: Config) -> str:

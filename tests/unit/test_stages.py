@@ -48,6 +48,8 @@ def test_each_stage_is_the_recipe_with_its_keys():
         ("training: {warm_start: x}", "toy.yaml: stages.1: 'training.warm_start' is the same in all stages"),
         ("task: language_model", "toy.yaml: stages.1: 'task' is the same in all stages"),
         ("stages: [{}]", "toy.yaml: stages.1: 'stages' is the same in all stages"),
+        ("data: {train: {}}", "toy.yaml: stages.1: 'data.train' is empty. Give it keys, or leave it out."),
+        ("data: {train: {mixture: {x: {tsv: a}}}}", "toy.yaml: stages.1: data.train.mixture.x.tsv="),
         ("batching: {max_tokens: 50}", "toy.yaml: stages.1: 'data.filters.max_tokens' is 200"),
     ],
 )
