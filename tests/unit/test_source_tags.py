@@ -15,7 +15,7 @@ from tests.toy import pairs, toy_config, toy_tokenizer
 def plain():
     options = TokenizerConfig(vocabulary_size=60).with_symbols("<2de>", None, "<2en>")
     assert options.user_defined_symbols == ("<2de>", "<2en>")
-    return Tokenizer.train([side for pair in pairs(100, 1) for side in pair], options)
+    return Tokenizer.train([side for pair in pairs(100, 1) for side in pair], options, print)
 
 
 def test_every_text_begins_with_the_tag_which_is_not_decoded(plain):
