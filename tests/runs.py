@@ -15,7 +15,7 @@ from seq2seq.training import TrainingReport, train
 from seq2seq.training.averaging import list_kept_weights
 from seq2seq.training.checkpoints import LAST
 
-TIMES = ("seconds", "tokens_per_second")
+TIMES = ("seconds", "cpu_seconds", "tokens_per_second")
 
 
 class InterruptAfter(keras.callbacks.Callback):
@@ -73,7 +73,8 @@ def assert_goes_on(config: Config, directory: Path, batches: int) -> None:
 
 def final_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
     arrays, about = load_arrays(directory / LAST)
-    about["run_state"].pop("seconds")
+    for name in ("seconds", "cpu_seconds"):
+        about["run_state"].pop(name)
     return arrays, about["run_state"]
 
 

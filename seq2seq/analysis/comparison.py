@@ -6,27 +6,12 @@ frame here. A missing column raises pandas' `KeyError`.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from seq2seq.arguments import check_arguments
+from seq2seq.evaluation.intervals import mean_confidence_interval
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
-    from scipy import stats  # type: ignore[import-untyped]
-
-
-@check_arguments()
-def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95% confidence interval of the mean by Student's t; NaN at both ends for a single value.
-
-    It assumes a normal distribution, and has no width if all values are equal. Distances take only a few values, so
-    read a narrow interval as "the seeds agree".
-    """
-    if len(values) < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
 @check_arguments()

@@ -67,6 +67,7 @@ def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[i
     text = plain_form(text)
     words = list(WORD.finditer(text))
     spells = pieces_of_words(tokenizer.surfaces(text), text, [match.span() for match in words])
+    spells[: len(tokenizer.prefix)] = False
     found = [(match[0], np.flatnonzero(own).tolist()) for match, own in zip(words, spells.T, strict=True)]
     return [(word, places) for word, places in found if places]
 

@@ -26,6 +26,7 @@ from seq2seq.cli.language_models import generate, perplexity
 from seq2seq.cli.plot import plot
 from seq2seq.cli.quickstart import quickstart
 from seq2seq.cli.score import score
+from seq2seq.cli.sweep import sweep
 from seq2seq.cli.train import train
 from seq2seq.cli.translate import translate
 from seq2seq.errors import Seq2SeqError
@@ -91,7 +92,7 @@ def seq2seq(
 
 for verb in (train, translate, evaluate, score, generate, perplexity):
     app.command(verb.__name__)(verb)
-for verb in (compare, plot):
+for verb in (sweep, compare, plot):
     app.command(verb.__name__)(verb)
 for verb in (average, inspect, export, align, challenge, calibrate, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)

@@ -10,8 +10,10 @@ from seq2seq.config.loading import (
     changed_keys,
     dump_config,
     load_config,
+    override_config,
     parse_config_text,
     recipe_names,
+    stage_recipe,
     validate_config,
 )
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig
@@ -43,7 +45,9 @@ __all__ = [
     "changed_keys",
     "dump_config",
     "load_config",
+    "override_config",
     "parse_config_text",
     "recipe_names",
+    "stage_recipe",
     "validate_config",
 ]

@@ -69,6 +69,14 @@ class DataConfig(CorporaConfig):
         "Japanese, Thai and others), have tokenizers of their own.",
     )
 
+    reverse_tag: str | None = field(
+        None,
+        "Train in both directions: an epoch also has every pair with its sides exchanged, and its source begins with "
+        "this token, e.g. `<2en>`, as the others begin with `tokenizer.source_tag`. Validation and test text are not "
+        "exchanged.",
+        paper="Johnson et al. 2017 (tags); Gao et al. 2022 (pre-training in both directions)",
+    )
+
     @model_validator(mode="after")
     def _check_sides(self) -> Self:
         for name in ("train", "valid", "test"):
@@ -80,6 +88,9 @@ class DataConfig(CorporaConfig):
                         f"here {part.target}, is for 'task: language_model'"
                     )
         return self
+
+
+RESERVED_SYMBOLS = "", "<pad>", "<unk>", "<s>", "</s>"
 
 
 class TokenizerPart(NamedTuple):
@@ -131,7 +142,7 @@ class TargetTokenizerConfig(Section):
     @classmethod
     def _check_symbols(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
         for symbol in symbols:
-            if symbol in ("", "<pad>", "<unk>", "<s>", "</s>") or symbols.count(symbol) > 1:
+            if symbol in RESERVED_SYMBOLS or symbols.count(symbol) > 1:
                 raise ValueError(f"{symbol!r} is empty, reserved or given twice")
         return symbols
 
@@ -151,9 +162,19 @@ class TokenizerConfig(TargetTokenizerConfig):
     """SentencePiece models, trained on the training corpus or given as files."""
 
     joint: bool = field(False, "Share one model and vocabulary between both languages.")
+    source_tag: str | None = field(
+        None,
+        "Token with which every source begins, e.g. `<2de>`, which names the target language. It is a piece of the "
+        "tokenizer; training, translation and all other commands put it before a text by themselves.",
+    )
     source_model: str | None = field(
         None, "Trained SentencePiece file for the source; with `joint`, for both sides.", unit="file"
     )
+
+    def with_symbols(self, *symbols: str | None) -> Self:
+        """The same options with further `user_defined_symbols`; None stands for none."""
+        missing = [symbol for symbol in symbols if symbol is not None and symbol not in self.user_defined_symbols]
+        return self.model_copy(update={"user_defined_symbols": (*self.user_defined_symbols, *missing)})
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:

@@ -113,6 +113,8 @@ def _plain(key: str, value: Any) -> Any:
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, Unquoted):
+        return value.value
     if isinstance(value, Mapping):
         return {name: _plain(key, inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -161,10 +163,66 @@ def validate_config(values: Any, origin: str) -> Config:
         raise ConfigError(
             f"{origin}: 'task': found {shown(task)}. Input should be {' or '.join(map(repr, TASK_CONFIGS))}."
         )
+    if isinstance(stages := values.get("stages"), list):  # which have the keys of a recipe
+        values = values | {"stages": [fit_types(stage, recipe) for stage in stages]}
     try:
-        return recipe.model_validate(fit_types(values, recipe))
+        config: Config = recipe.model_validate(fit_types(values, recipe))
     except ValidationError as error:
         raise ConfigError(explain_problems(error, origin, recipe, TASK_CONFIGS)) from None
+    for number in range(len(config.stages)):
+        stage_recipe(config, number, origin=f"{origin}: ")
+    return config
+
+
+def override_config(config: Config, overrides: Sequence[str] | Mapping[str, Any], origin: str = "recipe") -> Config:
+    """The recipe with some keys overridden, as by `--set`, and checked; errors call it `origin`."""
+    return parse_config_text(dump_config(config).encode(), origin, overrides)
+
+
+def stage_recipe(config: Config, number: int, before: Path | None = None, origin: str = "") -> Config:
+    """The recipe of a stage: that of the whole run, with the keys of the stage.
+
+    Args:
+        config: The whole recipe.
+        number: Index of the stage, from 0.
+        before: Model directory of the stage before, from which it takes weights and, unless the recipe names other
+            tokenizers, tokenizers.
+        origin: Beginning of errors.
+
+    Raises:
+        ConfigError: A key of the stage is not accepted.
+    """
+    label = f"{origin}stages.{number}"
+    keys = _keys_of_stage(config.stages[number], label)
+    for key in keys:
+        if key.split(".")[0] in ("task", "stages", "tokenizer") or key == "training.warm_start":
+            raise ConfigError(
+                f"{label}: '{key}' is the same in all stages, which share tokenizers and pass on their weights. Set it "
+                "at the top of the recipe."
+            )
+    if before is not None:
+        keys["training.warm_start"] = str(before)
+        tokenizer = config.tokenizer
+        if tokenizer.from_model is None and not any(part.file for part in tokenizer.parts()):
+            keys["tokenizer.from_model"] = str(before)
+    try:
+        return override_config(config.model_copy(update={"stages": ()}), keys, label)
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(label) else f"{label}: {text}") from None
+
+
+def _keys_of_stage(stage: Mapping[str, Any], label: str, prefix: str = "") -> dict[str, Any]:
+    """The values of a stage by dotted names."""
+    keys: dict[str, Any] = {}
+    for name, value in stage.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"{label}: '{prefix}{shown(name)}' is no key of a recipe, which is text.")
+        if isinstance(value, Mapping) and not value:
+            raise ConfigError(f"{label}: '{prefix}{name}' is empty. Give it keys, or leave it out.")
+        inner = isinstance(value, Mapping)
+        keys |= _keys_of_stage(value, label, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return keys
 
 
 def dump_config(config: Config) -> str:

@@ -1,11 +1,18 @@
 """Recipes: the keys that all tasks share, and one recipe for each task."""
 
-from typing import ClassVar, Literal, Self, TypeVar, get_args
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
 from seq2seq.config.corpus import SIDES
-from seq2seq.config.data import BatchingConfig, CorporaConfig, DataConfig, TargetTokenizerConfig, TokenizerConfig
+from seq2seq.config.data import (
+    RESERVED_SYMBOLS,
+    BatchingConfig,
+    CorporaConfig,
+    DataConfig,
+    TargetTokenizerConfig,
+    TokenizerConfig,
+)
 from seq2seq.config.network import (
     DecoderConfig,
     EmbeddingsConfig,
@@ -42,6 +49,21 @@ class Recipe(Section):
     batching: BatchingConfig = BatchingConfig()
     training: TrainingConfig = TrainingConfig()
     validation: BaseValidationConfig = BaseValidationConfig()
+    stages: tuple[dict[str, Any], ...] = field(
+        (),
+        "Stages of training, one after the other: each is a section with the keys that it changes in the recipe, e.g. "
+        "`{training: {epochs: 10}, data: {train: {tsv: FILE}}}`. A stage starts with the weights and the tokenizers of "
+        "the best model of the one before, and with a new optimizer; schedule, epochs and early stopping are its own.",
+    )
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> Self:
+        if self.stages and self.training.distribution == "multi_worker":
+            raise ValueError(
+                "'stages' are for one machine, but 'training.distribution' is multi_worker: train each stage as a run "
+                "of its own, with 'training.warm_start'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_batching(self) -> Self:
@@ -120,6 +142,7 @@ class TranslationConfig(Recipe):
     def _check_sections(self) -> Self:
         if self.embeddings.tied == "all" and not self.tokenizer.joint:
             raise ValueError("'embeddings.tied: all' needs 'tokenizer.joint: true'")
+        self._check_tags()
         decoder, encoder = self.decoder, self.encoder
         plain_product = decoder.attention in ("dot", "scaled_dot") and decoder.heads == 1
         if plain_product and encoder.units != decoder.units:
@@ -137,6 +160,19 @@ class TranslationConfig(Recipe):
                         f"and 'decoder.{name}' {ours} must be equal, or use 'dense'"
                     )
         return self
+
+    def _check_tags(self) -> None:
+        tag, reverse = self.tokenizer.source_tag, self.data.reverse_tag if self.data else None
+        for name, symbol in (("tokenizer.source_tag", tag), ("data.reverse_tag", reverse)):
+            if symbol is not None and (symbol in RESERVED_SYMBOLS or symbol.split() != [symbol]):
+                raise ValueError(f"'{name}': {symbol!r} is empty, reserved or has spaces: write a token such as <2de>")
+        if reverse is not None and tag in (None, reverse):
+            raise ValueError(
+                f"'data.reverse_tag' {reverse} needs a 'tokenizer.source_tag' that differs from it and names the "
+                "target language, such as <2de>"
+            )
+        if reverse is not None and not self.tokenizer.joint:
+            raise ValueError("'data.reverse_tag' exchanges source and target: it needs 'tokenizer.joint: true'")
 
     @model_validator(mode="after")
     def _check_bottleneck(self) -> Self:

@@ -94,7 +94,7 @@ def _table(rows: list[dict[str, str]]) -> Iterator[str]:
 
 def type_name(annotation: Any) -> str:
     """A type in words: `gru | lstm`, `list of text`, `number | null`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return "section"
     if get_origin(annotation) is Annotated:
         return type_name(get_args(annotation)[0])

@@ -76,6 +76,25 @@ class CorpusSide:
         return hashlib.sha256(f"{side} {self.corpus.fingerprint()} at {self.bound}".encode()).hexdigest()
 
 
+class ReversedCorpus:
+    """A corpus with source and target exchanged."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for source, target, origin in self.corpus:
+            yield SentencePair(target, source, origin)
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """Numbers of pairs that the reader left out, by reason."""
+        return left_out(self.corpus)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"reversed {self.corpus.fingerprint()}".encode()).hexdigest()
+
+
 def was_held_out(before: ValidConfig, now: ValidConfig) -> bool:
     """Whether all pairs that are held out now were held out before, from whatever corpora.
 

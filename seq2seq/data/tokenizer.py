@@ -31,16 +31,21 @@ class Tokenizer:
     Args:
         model: A serialised SentencePiece model with ids pad 0, unk 1, bos 2, eos 3.
         origin: Name of the model in errors, usually its path.
+        tag: Piece with which the ids of every text begin, except those of a blank one; see `with_tag`.
+
+    Attributes:
+        prefix: The id of the tag, or no ids.
 
     Raises:
-        TokenizerError: The bytes are not a SentencePiece model, or its special tokens have other ids.
+        TokenizerError: The bytes are not a SentencePiece model, its special tokens have other ids, or the tag is not
+            one of its pieces.
     """
 
     pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
 
     @check_arguments()
-    def __init__(self, model: bytes, origin: str = "tokenizer") -> None:
-        self.model = model
+    def __init__(self, model: bytes, origin: str = "tokenizer", tag: str | None = None) -> None:
+        self.model, self.tag, self.origin = model, tag, origin
         if not model:  # to SentencePiece, empty bytes mean that no model is given
             raise TokenizerError(f"{origin}: not a SentencePiece model: it is empty.")
         try:
@@ -56,9 +61,19 @@ class Tokenizer:
                 f"bos {found[2]}, eos {found[3]}. Train it again with: "
                 f"seq2seq tokenizer train --vocabulary-size {self.vocabulary_size} --output MODEL.spm TEXT..."
             )
+        self.prefix: list[int] = [] if tag is None else self.ids([clean(tag)])
+        if UNK_ID in self.prefix:
+            raise TokenizerError(
+                f"{origin}: has no piece {tag!r}, with which every source is to begin. Train it with the tag as one of "
+                "its 'user_defined_symbols' (--user-defined-symbols)."
+            )
+
+    def with_tag(self, tag: str | None) -> "Tokenizer":
+        """The same model with another tag, or with none."""
+        return self if tag == self.tag else Tokenizer(self.model, self.origin, tag)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self.model,)
+        return _unpickled, (self.model, self.tag)
 
     @classmethod
     @check_arguments()
@@ -95,23 +110,27 @@ class Tokenizer:
 
     @check_arguments(text="encode_batch takes several texts.")
     def encode(self, text: str) -> list[int]:
-        """Encode a sentence as token ids, without BOS and EOS; [] for a blank one."""
+        """Encode a sentence as token ids, without BOS and EOS, beginning with the tag; [] for a blank one."""
         return self.encode_batch([text])[0]
 
     @check_arguments()
     def encode_batch(self, texts: Sequence[str], *, are_clean: bool = False) -> list[list[int]]:
         """Encode many sentences, faster than one by one; `are_clean` skips cleaning."""
-        return self._processor.encode(list(texts) if are_clean else [clean(text) for text in texts])
+        encoded = self._processor.encode(list(texts) if are_clean else [clean(text) for text in texts])
+        return [self.prefix + ids if ids else ids for ids in encoded] if self.prefix else encoded
 
     @check_arguments()
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Decode token ids to clean text, which is always one line; special ids are omitted.
+        """Decode token ids to clean text, which is always one line; special ids and the tag before it are omitted.
 
         Raises:
             TokenizerError: An id is not in the vocabulary.
         """
         self._check_ids(token_ids)
-        text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+        ids = [int(token) for token in token_ids if token > EOS_ID or token == UNK_ID]
+        if self.prefix and ids[:1] == self.prefix:
+            ids = ids[1:]
+        text = self._processor.decode(ids)
         # With byte fallback, a model can spell any character, e.g. a line feed, which would shift all following lines.
         return clean(text)
 
@@ -139,10 +158,11 @@ class Tokenizer:
         """The text of each token of `encode(text)`, before SentencePiece's normalisation.
 
         The text begins with one space if the token begins a word. If several tokens spell one character, as bytes do,
-        the last one has its text, and the others have "".
+        the last one has its text, and the others have "", as has the tag.
         """
         pieces = self._parsed(text).pieces
-        return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
+        tag = [""] * len(self.prefix) if pieces else []
+        return tag + [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
 
     @check_arguments()
     def unknown_surfaces(self, text: str) -> list[str]:
@@ -196,24 +216,29 @@ class Tokenizer:
         return f"Tokenizer({pluralize(self.vocabulary_size, 'piece')})"
 
     def fingerprint(self) -> str:
-        """SHA-256 of the model, in hexadecimal."""
-        return hashlib.sha256(self.model).hexdigest()
+        """SHA-256 of the model and the tag, in hexadecimal."""
+        return hashlib.sha256(self.model + (self.tag or "").encode()).hexdigest()
 
 
 @lru_cache(maxsize=4)
-def _unpickled(model: bytes) -> Tokenizer:
+def _unpickled(model: bytes, tag: str | None) -> Tokenizer:
     """Make a tokenizer only once in a process that receives it again and again."""
-    return Tokenizer(model)
+    return Tokenizer(model, tag=tag)
 
 
 class Tokenizers(NamedTuple):
-    """Source and target tokenizer; a joint tokenizer is one object for both.
+    """Source and target tokenizer; a joint tokenizer is one model for both, and one object if sources have no tag.
 
     A language model has one tokenizer, which is used for both.
     """
 
     source: Tokenizer
     target: Tokenizer
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether both sides have one model."""
+        return self.source.model is self.target.model
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
@@ -223,9 +248,8 @@ class Tokenizers(NamedTuple):
     def describe_sizes(self) -> str:
         """Describe the sizes as `1,600 joint`, or `1,600 source, 1,700 target`."""
         source, target = (f"{size:,}" for size in self.vocabulary_sizes)
-        return f"{source} joint" if self.source is self.target else f"{source} source, {target} target"
+        return f"{source} joint" if self.is_joint else f"{source} source, {target} target"
 
     def files(self) -> dict[str, Tokenizer]:
         """The tokenizers by their file names in a model directory."""
-        joint = self.source is self.target
-        return {"joint.spm": self.source} if joint else {"source.spm": self.source, "target.spm": self.target}
+        return {"joint.spm": self.source} if self.is_joint else {"source.spm": self.source, "target.spm": self.target}

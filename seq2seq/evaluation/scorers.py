@@ -83,13 +83,16 @@ class CharacterTER(StatisticsTER):
         return signature
 
 
-def make_metric(name: str, language: str | None = None, tokenizer: str | None = None) -> StatisticsMetric:
+def make_metric(
+    name: str, language: str | None = None, tokenizer: str | None = None, *, lowercase: bool = False
+) -> StatisticsMetric:
     """Make a metric of sacreBLEU.
 
     Args:
         name: Name of the metric, one of `ALL_METRICS`.
         language: Language of the references; see `score_texts`.
         tokenizer: BLEU's tokenizer; by default the one for the language.
+        lowercase: Compute BLEU of lowercased text, as `sacrebleu -lc` does; the other metrics are not affected.
 
     Raises:
         EvaluationError, MissingExtraError: See `score_texts`.
@@ -101,7 +104,8 @@ def make_metric(name: str, language: str | None = None, tokenizer: str | None = 
             f"{', '.join(BLEU_TOKENIZERS)}."
         )
     if name == "BLEU":
-        return _make_bleu(tokenizer or usual, f"BLEU for '{language}'" if tokenizer is None else f"'{tokenizer}'")
+        needed_by = f"BLEU for '{language}'" if tokenizer is None else f"'{tokenizer}'"
+        return _make_bleu(tokenizer or usual, needed_by, lowercase)
     if name == "chrF2":
         return StatisticsCHRF()
     if name == "chrF2++":
@@ -116,10 +120,10 @@ def make_metric(name: str, language: str | None = None, tokenizer: str | None = 
     )
 
 
-def _make_bleu(tokenizer: str, needed_by: str) -> Any:
+def _make_bleu(tokenizer: str, needed_by: str, lowercase: bool) -> Any:
     def make() -> Any:
         # `force`: `text_checks` already warns about text that looks tokenized.
-        return StatisticsBLEU(tokenize=tokenizer, force=True)
+        return StatisticsBLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
 
     if tokenizer != "flores200":
         try:

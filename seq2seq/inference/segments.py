@@ -144,23 +144,26 @@ def divide_line(
             yield Part(line, 0, text, ids)
         return
     longest = source_lines.max_source_tokens(options)
-    most = longest - 1  # EOS takes one
+    prefix = tokenizer.prefix  # which each unit begins with
+    most = max(longest - 1 - len(prefix), 1)  # EOS takes one
     groups = [(text, ids)]
     sentences = split_sentences(text, source_lines.language) if options.split_sentences else []
     sentences = _rejoin(sentences, find_terms)
     if len(sentences) > 1:
-        ranges = source_lines.group([len(one) for one in tokenizer.encode_batch(sentences)], longest)
+        lengths = [max(len(one) - len(prefix), 0) for one in tokenizer.encode_batch(sentences)]
+        ranges = source_lines.group(lengths, longest - len(prefix))
         if len(ranges) > 1:
             texts = [join_texts(sentences[group.start : group.stop]) for group in ranges]
             groups = list(zip(texts, tokenizer.encode_batch(texts), strict=True))
     for group, (words, tokens) in enumerate(groups):
-        if len(tokens) > most and options.long_lines == "split":
-            surfaces = tokenizer.surfaces(words)
+        tagless = tokens[len(prefix) :]
+        if len(tagless) > most and options.long_lines == "split":
+            untold, surfaces = [""] * len(prefix), tokenizer.surfaces(words)[len(prefix) :]
             for segment in split_line(surfaces, most, find_terms("".join(surfaces))):
                 here = slice(segment.start, segment.stop)
-                yield Part(line, group, words, tokens[here], surfaces=surfaces[here])
+                yield Part(line, group, words, prefix + tagless[here], surfaces=untold + surfaces[here])
         elif tokens:
-            yield Part(line, group, words, tokens[:most], truncated=len(tokens[most:]))
+            yield Part(line, group, words, prefix + tagless[:most], truncated=len(tagless[most:]))
 
 
 def _rejoin(sentences: Sequence[str], find_terms: Callable[[str], Iterable[Span]]) -> list[str]:

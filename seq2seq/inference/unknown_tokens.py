@@ -28,8 +28,9 @@ def target_text(tokenizers: Tokenizers, part: Part, ids: list[int], weights: np.
     """
     if not (replaces and UNK_ID in ids):
         return tokenizers.target.decode(ids)
-    surfaces = part.surfaces or tokenizers.source.surfaces(part.text)[: len(part.ids)]
-    unknown = [most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
+    tag = len(tokenizers.source.prefix)  # which has no text
+    surfaces = (part.surfaces or tokenizers.source.surfaces(part.text)[: len(part.ids)])[tag:]
+    unknown = [most_attended(surfaces, weights[t, tag:]) for t, token in enumerate(ids) if token == UNK_ID]
     return tokenizers.target.decode_with_unknowns(ids, unknown)
 
 

@@ -217,14 +217,13 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
 
 
 def load_tokenizers(folder: Path) -> Tokenizers:
-    """The tokenizers of a model directory, even if training has not saved a model in it yet."""
+    """The tokenizers of a model directory, with its tag, even if training has not saved a model in it yet."""
     if os.path.lexists(folder / METADATA):
         verify_directory(folder, TOKENIZER_FILES)
-    if os.path.lexists(folder / "joint.spm"):
-        joint = Tokenizer.load(check_regular_file(folder / "joint.spm"))
-        return Tokenizers(joint, joint)
-    source, target = (Tokenizer.load(check_regular_file(folder / name)) for name in ("source.spm", "target.spm"))
-    return Tokenizers(source, target)
+    names = ("joint.spm",) if os.path.lexists(folder / "joint.spm") else ("source.spm", "target.spm")
+    made = [Tokenizer.load(check_regular_file(folder / name)) for name in names]
+    options = load_model_config(folder).tokenizer if os.path.lexists(folder / CONFIG) else None
+    return Tokenizers(made[0].with_tag(getattr(options, "source_tag", None)), made[-1])
 
 
 def load_weights(folder: Path) -> dict[str, np.ndarray]:

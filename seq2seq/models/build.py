@@ -48,11 +48,10 @@ def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "
 def recipe_from_model(model: DecoderModel, tokenizers: Tokenizers) -> Config:
     """The recipe, without corpora, from which `build_model` builds such a model for these tokenizers."""
     recipe = next(task.recipe for task in TASKS.values() if isinstance(model, task.model))
-    config, joint = model.get_config(), tokenizers.source is tokenizers.target
+    config, sides = model.get_config(), {"joint": tokenizers.is_joint, "source_tag": tokenizers.source.tag}
     found: Config = recipe(
         seed=config["seed"],
-        tokenizer={"vocabulary_size": tokenizers.target.vocabulary_size}
-        | ({"joint": joint} if len(recipe.sides) > 1 else {}),
+        tokenizer={"vocabulary_size": tokenizers.target.vocabulary_size} | (sides if len(recipe.sides) > 1 else {}),
         **{name: config[name] for name in model.section_types},
     )
     return found

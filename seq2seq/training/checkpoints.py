@@ -15,6 +15,7 @@ from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
+from seq2seq.model_directory import LOCK_FILE
 from seq2seq.model_directory.directory import (
     HISTORY,
     create_model_directory,
@@ -32,8 +33,6 @@ from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState, resume_command
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
-# Next to the checkpoints, which are not part of the delivered model.
-LOCK_FILE = "checkpoints/train.lock"
 # Keys and whole sections that may differ between the recipe of an interrupted run and the one that resumes it.
 # `precision` may be given if it was `auto`: the checkpoint records which one was used.
 CHANGEABLE_KEYS = (

@@ -76,7 +76,7 @@ def vocabulary_use(train: EncodedMixture, tokenizers: Tokenizers) -> VocabularyU
     characters, are left out: they are expected to be rare.
     """
     source, target = (_count(train, side, tokenizer) for side, tokenizer in zip(SIDES, tokenizers, strict=True))
-    if tokenizers.source is tokenizers.target:
+    if tokenizers.is_joint:
         return _use(tokenizers.target, source + target)
     uses = [_use(*pair) for pair in zip(tokenizers, (source, target), strict=True)]
     return max(uses, key=lambda use: use.rare / use.size)

@@ -31,7 +31,7 @@ def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
         loop.replicas.barrier()  # until the chief has written it
         with _delivered_weights(loop.model, loop.directory.directory):
             validator.bleu()
-    frequent = most_frequent_target(data.train, data.tokenizers.target)
+    frequent = most_frequent_target(data.forward, data.tokenizers.target)
     return compare_with_baselines(validator.translations, data.valid_pairs, frequent, validator.language)
 
 

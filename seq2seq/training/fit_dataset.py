@@ -127,10 +127,11 @@ def _train_tokenizers(
         options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer
     report = FilterReport()
     kept = list(filter_pairs(pairs, filters, report))
+    options = options.with_symbols(options.source_tag)
     sides = [[getattr(pair, side) for pair in kept for side in part.sides] for part in options.parts()]
     with explain_filtering({"pairs": report}, "pair"):
         made = [Tokenizer.train(sentences, options, on_warning) for sentences in sides]
-    return Tokenizers(made[0], made[-1])
+    return Tokenizers(made[0].with_tag(options.source_tag), made[-1])
 
 
 def _ignore(message: str) -> None:

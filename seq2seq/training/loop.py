@@ -1,7 +1,7 @@
 """The training loop: one compiled step per batch, Keras callbacks, and checkpoints that resume exactly."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import MIN_GAIN, AlarmMonitor, count_faults
 from seq2seq.training.callbacks import RateGuard
 from seq2seq.training.checkpoints import LAST, RunDirectory
-from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer
+from seq2seq.training.display import LOG_INTERVAL, CPUTimer, Display, TensorBoardWriter, Timer
 from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.pace import late_warning
 from seq2seq.training.preparation import TrainingData
@@ -61,6 +61,7 @@ class TrainingLoop:
         directory, validator, monitor, alarms, callbacks, display, replicas: Parts that belong to this model and run.
         stop: Event that interrupts the run.
         tensorboard: Writer of event files, on the chief worker only; None to write none.
+        cpu_timer: Timer that was started with the session.
 
     Attributes:
         saved_update: Number of updates at the last checkpoint.
@@ -80,6 +81,7 @@ class TrainingLoop:
     replicas: Replicas
     stop: Event
     tensorboard: TensorBoardWriter | None = None
+    cpu_timer: CPUTimer = field(default_factory=CPUTimer)
 
     def __post_init__(self) -> None:
         self.requests = RunRequests()  # the same on all workers
@@ -257,8 +259,9 @@ class TrainingLoop:
         learnt = loss <= self.alarms.baselines.frequencies - MIN_GAIN
         entry["best"] = progress.update_best(loss, bleu, self.config.validation.metric, self.update, learnt)
         progress.last_validation_batch, progress.validations = progress.total_batches, progress.validations + 1
-        progress.seconds += self.count_timer.restart()
-        return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
+        self._count_time()
+        times = {"seconds": progress.seconds, "cpu_seconds": progress.cpu_seconds}
+        return entry | {"tokens_per_second": speed, **times}
 
     def _ask(self) -> RunRequests:
         """Collect the requests of all workers, which exchange them only every `CHECK_INTERVAL` batches."""
@@ -285,8 +288,8 @@ class TrainingLoop:
         )
         self.run_state = self.directory.load(checkpoint)
         self.rate_guard.remember()
-        self.run_state.rollbacks, self.run_state.seconds = before.rollbacks + 1, before.seconds
-        self.run_state.plan = before.plan
+        self.run_state.rollbacks, self.run_state.plan = before.rollbacks + 1, before.plan
+        self.run_state.seconds, self.run_state.cpu_seconds = before.seconds, before.cpu_seconds
         self.model.update.consecutive_skips.assign(0)
         self.monitor.recent_batches.clear()
         self.alarms.roll_back(self.run_state.validations)
@@ -303,8 +306,12 @@ class TrainingLoop:
         else:
             self.save_timer.restart()  # as if it had been written: so it is requested later, and not at each batch
 
-    def _save(self) -> None:
+    def _count_time(self) -> None:
         self.run_state.seconds += self.count_timer.restart()
+        self.run_state.cpu_seconds += self.cpu_timer.restart()
+
+    def _save(self) -> None:
+        self._count_time()
         self.directory.save(LAST, self.run_state)
         self.saved_update = self.update
         self.save_timer.restart()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text, validate_config
+from seq2seq.config import CorpusConfig, TranslationConfig, override_config, validate_config
 from seq2seq.config.corpus import ValidConfig
 from seq2seq.config.data import DataConfig
 from seq2seq.config.loading import override_values
@@ -188,7 +188,7 @@ def plan_recipe(
 
 def override_recipe(config: TranslationConfig, overrides: Overrides) -> TranslationConfig:
     """The recipe with some keys overridden, as by `--set`, and checked."""
-    changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
+    changed = override_config(config, overrides, "the planned recipe")
     assert isinstance(changed, TranslationConfig)
     return changed
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config
-from seq2seq.config.data import SentenceFilterConfig, TokenizerPart
+from seq2seq.config.data import SentenceFilterConfig, TokenizerConfig, TokenizerPart
 from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import RATIO_METHOD, FilterReport, filter_pairs
-from seq2seq.corpora.held_out import open_train, open_valid
+from seq2seq.corpora.held_out import ReversedCorpus, open_train, open_valid
 from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
@@ -43,7 +43,8 @@ class TrainingData:
             which a translator needs.
         corpus_unit: Unit in which the corpora are counted: pair or sentence.
         sides: Sides of the corpora that are read.
-        source_lines: Lengths of the source lines of `train`; None if no source is read.
+        forward: `train` without the exchanged pairs of `data.reverse_tag`: what a model is to translate.
+        source_lines: Lengths of the source lines of `forward`; None if no source is read.
     """
 
     tokenizers: Tokenizers
@@ -54,6 +55,7 @@ class TrainingData:
     corpus_stats: dict[str, Any]
     corpus_unit: str
     sides: tuple[str, ...]
+    forward: EncodedMixture
     source_lines: SourceLines | None = None
 
     def counts_by_side(self, source: int, target: int) -> list[str]:
@@ -94,33 +96,40 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     test = None if data.test is None else open_corpus(data.test, config.sides)
     tokenizers = tokenizers or _tokenizers(config, parts, display)
 
-    encode = partial(_encode, config, tokenizers, folder / "encoded", display)
+    encode = partial(_encode, config, folder / "encoded", display)
     keys = ["train"] if data.train.mixture is None else [f"train.mixture.{number}" for number in range(len(parts))]
-    train = EncodedMixture(
-        [encode(key, corpus, data.filters) for key, corpus in zip(keys, parts, strict=True)],
-        data.train.weights(),
-        data.train.temperature,
-    )
+    named = list(zip(keys, parts, strict=True))
+    encoded = [encode(tokenizers, key, corpus, data.filters) for key, corpus in named]
+    weights, temperature = data.train.weights(), data.train.temperature
+    forward = train = EncodedMixture(encoded, weights, temperature)
+    names = [part.name(config.sides) for part in data.train.parts()]
+    if (reverse_tag := getattr(data, "reverse_tag", None)) is not None:
+        # Of the pairs that are left to train on: no part of a validation pair that is held out is read backwards.
+        other_way = Tokenizers(tokenizers.source.with_tag(reverse_tag), tokenizers.target)
+        backward = [encode(other_way, f"{key}.reversed", ReversedCorpus(corpus), data.filters) for key, corpus in named]
+        train = EncodedMixture([*encoded, *backward], None if weights is None else weights * 2, temperature)
+        names += [f"{name}, reversed" for name in names]
     # A separate corpus is used unfiltered; only what cannot be scored by teacher forcing is left out of the loss.
     # Held-out training text may have blank and repeated pairs.
     unlimited = {"max_tokens": UNFILTERED.max_tokens}
     filters = data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
-    valid_ids, valid_pairs = encode("valid", valid, filters), list(filter_pairs(valid, filters, FilterReport()))
-    test_ids = None if test is None else encode("test", test, UNFILTERED)
+    valid_ids = encode(tokenizers, "valid", valid, filters)
+    valid_pairs = list(filter_pairs(valid, filters, FilterReport()))
+    test_ids = None if test is None else encode(tokenizers, "test", test, UNFILTERED)
     shares = (train.counts / len(train)).tolist()
     facts: dict[str, Any] = {
         "train": [
-            _facts(part.name(config.sides), ids, config.sides) | {"share": share}
-            for part, ids, share in zip(data.train.parts(), train.parts, shares, strict=True)
+            _facts(name, ids, config.sides) | {"share": share}
+            for name, ids, share in zip(names, train.parts, shares, strict=True)
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
     lines = None
     if "source" in config.sides:
-        lines = measure_source_lines(train, tokenizers.source, config.languages[0])
+        lines = measure_source_lines(forward, tokenizers.source, config.languages[0])
         facts["source_lines"] = lines.as_metadata()
     unit = config.corpus_unit
-    return TrainingData(tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, lines)
+    return TrainingData(tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, forward, lines)
 
 
 @contextmanager
@@ -156,18 +165,22 @@ def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any
 def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> Tokenizers:
     """Source and target tokenizer; the same one twice if there is only one."""
     options, parts = config.tokenizer, config.tokenizer.parts()
+    tag = None
+    if isinstance(options, TokenizerConfig):
+        tag = options.source_tag
+        options = options.with_symbols(tag, getattr(config.corpora, "reverse_tag", None))
     if options.from_model is not None:
         folder = find_other_model(options.from_model)
         stored = load_tokenizers(folder)
-        found = len(set(stored))
-        if len(config.sides) > 1 and found != len(parts):
-            joint = found == 1
+        joint = stored.is_joint
+        if len(config.sides) > 1 and joint != (len(parts) == 1):
             raise TokenizerError(
                 f"tokenizer.from_model: {folder} has "
                 f"{'one joint tokenizer' if joint else 'two tokenizers'}, but tokenizer.joint is "
                 f"{str(not joint).lower()}. Set it to {str(joint).lower()}."
             )
-        return stored if len(parts) > 1 else Tokenizers(stored.target, stored.target)
+        first = stored.source if len(parts) > 1 else stored.target
+        return Tokenizers(first.with_tag(tag), stored.target)
 
     def train(part: TokenizerPart) -> Tokenizer:
         what = f"training the {part.name} tokenizer"
@@ -183,14 +196,14 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
             return Tokenizer.train(sentences, options, lambda text: display.print(f"{what}: {text}"))
 
     made = [train(part) if part.file is None else Tokenizer.load(resolve_file(part.file)) for part in parts]
-    return Tokenizers(made[0], made[-1])
+    return Tokenizers(made[0].with_tag(tag), made[-1])
 
 
 def _encode(
     config: Config,
-    tokenizers: Tokenizers,
     folder: Path,
     display: Display,
+    tokenizers: Tokenizers,
     key: str,
     corpus: Corpus,
     filters: SentenceFilterConfig,

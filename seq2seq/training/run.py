@@ -27,7 +27,7 @@ from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.callbacks import check_callbacks
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
 from seq2seq.training.corpus_checks import Overlap
-from seq2seq.training.display import Display, TensorBoardWriter, make_display
+from seq2seq.training.display import CPUTimer, Display, TensorBoardWriter, make_display
 from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
@@ -50,6 +50,7 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
+from seq2seq.training.stages import stage_runs
 from seq2seq.training.start_alarms import (
     describe_overlaps,
     find_overlaps,
@@ -127,6 +128,9 @@ def train(
     the mode of the run: deterministic operations, once enabled, cannot be disabled, and unseeded random operations then
     fail until `tf.random.set_seed` is called; TF32 stays as the precision set it.
 
+    A recipe with `stages` is a run for each of them, all but the last in `stages/1`, `stages/2` and so on in the
+    directory; what is returned is that of the last stage, or of one that was interrupted.
+
     With `training.distribution: multi_worker`, every worker calls this function with the same recipe and a directory
     that all of them can access; the first one writes.
 
@@ -150,6 +154,15 @@ def train(
         ConfigError: See `set_up_machine` and `with_batch_tokens`.
     """
     check_callbacks(callbacks)
+    if config.stages:
+        refuse_pretrained(Path(directory))
+        for number, (folder, stage, is_done) in enumerate(stage_runs(config, Path(directory), allow_changes), start=1):
+            if not is_done:
+                make_display(console).print(f"stage {number} of {len(config.stages)}: {folder}")
+                report = train(stage, folder, callbacks, console, allow_changes)
+                if report.end is None:
+                    break
+        return report
     machine = set_up_machine(config)
     replicas, directory = machine.replicas, Path(directory)
     refuse_pretrained(directory)
@@ -177,7 +190,7 @@ def _train(
     allow_changes: bool,
 ) -> TrainingReport:
     """Train; `changed` are the keys that `check_recipe` found for a run that resumes, None for a new run."""
-    resumes = changed is not None
+    resumes, cpu_timer = changed is not None, CPUTimer()
     device, precision, replicas = machine
     several = f", replicas: {replicas.num_replicas}" if replicas.num_replicas > 1 else ""
     display.print(f"device: {device.name}, precision: {precision}{several}")
@@ -211,6 +224,7 @@ def _train(
         tensorboard=board,
         replicas=replicas,
         stop=stop,
+        cpu_timer=cpu_timer,
     )
     if board is not None:
         board.start(loop.update)

@@ -11,6 +11,7 @@ from seq2seq.config import Config, TrainingConfig
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.errors import TrainingError
+from seq2seq.model_directory import STAGES
 from seq2seq.model_directory.directory import CONFIG
 from seq2seq.plurals import pluralize
 from seq2seq.training.averaging import rank
@@ -28,6 +29,7 @@ class RunState:
         last_validation_batch: Number of batches done at the last validation.
         validations: Number of entries of the history so far.
         seconds: Wall-clock training time so far, over all sessions.
+        cpu_seconds: CPU time so far, user and system, over all sessions, each from the call of `train`.
         best: Best value of the validation metric of a model that had learnt something.
         best_update: Update at which it was reached.
         best_loss: Loss of that validation.
@@ -45,6 +47,7 @@ class RunState:
     last_validation_batch: int = 0
     validations: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     best: float | None = None
     best_update: int = 0
     best_loss: float | None = None
@@ -163,16 +166,22 @@ def nothing_left(config: Config, run_state: RunState, end: StopResult, directory
         message = f"{updates:,} of {_done(training.updates, 'update')}"
     elif training.epochs is not None and end.reason is StopReason.EPOCHS:
         message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
-    return f"nothing left to do: {message}. To continue: {how_to_continue(config, run_state, directory)}"
+    longer = how_to_continue(config, run_state, directory)
+    return f"nothing left to do: {message}" + (longer and f". To continue: {longer}")
 
 
 def resume_command(directory: Path) -> str:
-    """The command that resumes a run, by its recorded recipe."""
+    """The command that resumes a run, by its recorded recipe; all stages, if this is not the last one."""
+    if directory.parent.name == STAGES:
+        whole = directory.parent.parent
+        return f"seq2seq train {quote(str(whole / f'{STAGES}.yaml'))} --output {quote(str(whole))}"
     return f"seq2seq train {quote(str(directory / CONFIG))}"
 
 
 def how_to_continue(config: Config, run_state: RunState, directory: Path) -> str:
-    """The command that would continue a finished run; "" if only a callback ended it."""
+    """The command that would continue a finished run; "" if only a callback ended it, or another stage follows."""
+    if directory.parent.name == STAGES:
+        return ""
     training, validation, more = config.training, config.validation, []
     updates = run_state.total_batches // training.accumulation_steps
     if training.updates is not None and updates >= training.updates:

@@ -179,7 +179,7 @@ def summarize(
     """
     tokenizers, shapes = data.tokenizers, plan.shapes()
     vocabulary = ", ".join(data.counts_by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
-    if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
+    if len(data.sides) > 1 and tokenizers.is_joint:
         vocabulary = f"{tokenizers.target.vocabulary_size:,} joint"
     total, trained = model.count_params(), sum(math.prod(weight.shape) for weight in model.trainable_variables)
     source, target = (lengths[plan.indices].sum() for lengths in (plan.source_lengths, plan.target_lengths))

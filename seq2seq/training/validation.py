@@ -52,7 +52,7 @@ class Validator:
     @cached_property
     def unigram_loss(self) -> float:
         """Loss of predicting tokens by their frequencies, which a model has to beat."""
-        return unigram_loss(self.data.train, self.data.valid, self.data.tokenizers.target.vocabulary_size)
+        return unigram_loss(self.data.forward, self.data.valid, self.data.tokenizers.target.vocabulary_size)
 
     def loss(self) -> float:
         """Mean negative log-likelihood per target token, in nats; perplexity is its exponential."""

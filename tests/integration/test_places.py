@@ -84,6 +84,7 @@ PLACES = {
     ("train", "inputs"): ("file", HERE, "--dump-config"),
     ("train", "inputs", "aligned"): ("file", "en", HERE, "--dump-config"),
     ("train", "output"): ("directory", "quickstart", "-o", HERE),
+    ("sweep", "output"): ("directory", "quickstart", "--seeds", "1", "-o", HERE),
     ("tokenizer", "train", "texts"): ("text", HERE, "-o", "new.spm", "--vocabulary-size", "40"),
     ("tokenizer", "train", "output"): ("result", "de", "--vocabulary-size", "40", "-o", HERE),
     ("tokenizer", "encode", "model"): ("named", HERE, "-i", "de"),
@@ -409,10 +410,12 @@ def test_what_cannot_be_written_is_named_and_nothing_is_left(slot, loaded, comma
 def test_a_directory_is_made_or_named(slot, folder, command, tmp_path, monkeypatch):
     monkeypatch.setattr("seq2seq.training.run._train", lambda *_, **__: SimpleNamespace(end=None))
     monkeypatch.setattr("seq2seq.training.averaging.list_kept_weights", lambda folder: [])
+    monkeypatch.setattr("seq2seq.sweeps.sweep.run_process", lambda arguments, log: 130)
     (tmp_path / "file").write_text("text")
     made = {
         ("train", "output"): 130,
         ("quickstart", "output"): 130,
+        ("sweep", "output"): 130,
         ("average", "output"): 1,
         ("data", "get", "output"): 1,
     }

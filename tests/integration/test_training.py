@@ -17,12 +17,13 @@ from rich.console import Console
 from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
+from seq2seq.model_directory import LOCK_FILE
 from seq2seq.model_directory.directory import read_history, read_metadata
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.locks import pid_file
 from seq2seq.training import StopReason, checkpoints, run, setup, train
-from seq2seq.training.checkpoints import BEST, LOCK_FILE, lock_run
+from seq2seq.training.checkpoints import BEST, lock_run
 from seq2seq.training.run_state import plan_epoch
 from tests.documents import documented_fields
 from tests.random_state import random_state_untouched

@@ -45,9 +45,9 @@ CORPUS_KEYS = (
         (
             "decodr",
             "decoder",
-            "batching, data, decoder, embeddings, encoder, search, seed, task, tokenizer",
+            "batching, data, decoder, embeddings, encoder, search, seed, stages, task, tokenizer",
         ),
-        ("data.vaild", "valid", "filters, source_language, target_language, test, train, valid"),
+        ("data.vaild", "valid", "filters, reverse_tag, source_language, target_language, test, train, valid"),
         ("data.train.sorce", "source", CORPUS_KEYS),
         # `test` may be null, so its section hides in a union.
         ("data.test.sorce", "source", CORPUS_KEYS),

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -22,6 +23,7 @@ from seq2seq.inference.output import _rows
 from seq2seq.inference.pair_score import PairScore
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.inference.text_generator import PerplexityReport
+from seq2seq.sweeps.record import RunRecord
 from tests.documents import documented_fields, table
 
 ROOT = Path(__file__).parents[2]
@@ -191,6 +193,8 @@ def test_the_fields_of_json_are_documented():
     assert documented_fields(page, "## Translations", "field of a translation") == list(line["translations"][0])
     pair = {"line": 1, "source": "a", "target": "a", **PairScore(0.0, ["</s>"], np.zeros(1, np.float32)).as_dict()}
     assert documented_fields(page, "## Scores", "field of a pair") == list(pair)
+    run = asdict(RunRecord("a", (), 1, "seq2seq train"))
+    assert documented_fields(page, "## Directory of a sweep", "field of a run") == list(run)
     reports = dict(table(page, "## Reports", "command"))
     evaluation = EvaluationReport(1, score_texts(["a b"], ["a b"], bootstrap=False)).as_dict()
     assert {*evaluation, *evaluation["scores"][0]} == set(code_spans(reports["`evaluate`"]))

@@ -61,7 +61,7 @@ def call(module, function, *arguments):
         ),
         ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", REPORT, Path())),
         ("pandas", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
-        ("scipy", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
+        ("scipy", "analysis", "seq2seq.analysis.plots.cells", lambda: fresh("seq2seq.analysis.plots.cells")),
         (
             "matplotlib",
             "analysis",

@@ -67,7 +67,7 @@ def of_a_translator(key: str, accepted: str) -> str:
     [
         (
             {"encoder": {"units": 8}},
-            of_a_translator("encoder", "at the top: batching, data, decoder, embeddings, search, seed, task, "),
+            of_a_translator("encoder", "at the top: batching, data, decoder, embeddings, search, seed, stages, task, "),
         ),
         (
             {"decoder": {"attention": "dot"}},

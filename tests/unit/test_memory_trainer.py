@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.gradients import unroll, weight_gradients
 from seq2seq.analysis.memory_tasks.experiments import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun, units_for_parameters
+from seq2seq.evaluation.intervals import mean_confidence_interval
 from seq2seq.layers.cells import CELLS, make_cell
 
 TINY = Budget(parameters=150, max_updates=4, batch_size=5, eval_every=2, eval_sequences=20)

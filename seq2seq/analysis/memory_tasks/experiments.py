@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.memory_tasks.tasks import MemoryTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 from seq2seq.arguments import check_arguments
+from seq2seq.evaluation.intervals import mean_confidence_interval
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):

@@ -1,0 +1,82 @@
+"""Commands of a sweep, each in a process of its own, so that no run can end or slow down another."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from seq2seq.storage.files import wrap_storage_errors
+
+LAST_BYTES = 10_000  # of a log, in which the error is looked for
+# Windows has no SIGHUP.
+STOP_SIGNALS = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+def run_process(arguments: Sequence[str], log: Path) -> int:
+    """Run `seq2seq ARGUMENTS`, append its output to a log, and return its exit code; -N: ended by signal N.
+
+    Ctrl-C, SIGTERM and SIGHUP are passed on to the process as Ctrl-C, which makes it save; this waits for its end.
+
+    Raises:
+        KeyboardInterrupt: There was such a signal.
+    """
+    with wrap_storage_errors(log), log.open("ab") as file, _as_interrupts():
+        # A session of its own, so that Ctrl-C reaches it once: a second one would end it without saving.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seq2seq", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+        interrupted = False
+        while True:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+                with suppress(OSError):
+                    process.send_signal(signal.SIGINT)
+            else:
+                break
+    if interrupted:
+        raise KeyboardInterrupt
+    return code
+
+
+@contextmanager
+def _as_interrupts() -> Iterator[None]:
+    """Context in which signals that would end this process raise KeyboardInterrupt in its main thread."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {}
+    with suppress(ValueError):  # off the main thread
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                previous[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def explain_exit(code: int, log: Path, begin: int) -> str:
+    """Why a command failed: its error, which is in the log after `begin` bytes, or else its exit code."""
+    if code < 0:
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+        hint = ", perhaps by the system for want of memory" if name == "SIGKILL" else ""
+        return f"ended by {name}{hint}"
+    with log.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(begin, end - LAST_BYTES))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    errors = [place for place, line in enumerate(lines) if line.startswith("error: ")]
+    text = "\n".join(lines[errors[-1] :]).removeprefix("error: ") if errors else "".join(lines[-1:])
+    return text or f"exit code {code}"

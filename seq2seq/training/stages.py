@@ -1,0 +1,54 @@
+"""Runs of a recipe with stages: each stage is a run of its own, which starts from the model of the one before."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2seq.config import Config, dump_config, stage_recipe
+from seq2seq.errors import TrainingError
+from seq2seq.model_directory import STAGES
+from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
+from seq2seq.storage.files import atomic_write
+from seq2seq.training.checkpoints import LAST, check_recipe
+
+
+class StageRun(NamedTuple):
+    """The run of a stage.
+
+    Attributes:
+        directory: Its model directory: that of the whole run for the last stage, `stages/N` in it for the others.
+        config: Its recipe, without stages.
+        is_done: Whether the next stage has begun, so that this one is not trained again.
+    """
+
+    directory: Path
+    config: Config
+    is_done: bool
+
+
+def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> list[StageRun]:
+    """The runs of all stages of a recipe, in order; the recipe is written to `stages.yaml`.
+
+    Raises:
+        TrainingError: The directory has a run without stages, or a finished stage with a different recipe.
+    """
+    count = len(config.stages)
+    folders = [*(directory / STAGES / str(number) for number in range(1, count)), directory]
+    has_begun = [(folder / CONFIG).exists() for folder in folders]
+    if has_begun[-1] and not all(has_begun):
+        raise TrainingError(f"{directory}: has a run without stages, or with fewer of them. Give another --output.")
+    if (directory / METADATA).exists() and not (directory / LAST).exists():
+        raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
+    runs = []
+    for number, folder in enumerate(folders):
+        before = None if number == 0 else folders[number - 1]
+        if before is not None and has_begun[number]:  # where it was then, if the directory has been moved since
+            before = Path(load_model_config(folder).training.warm_start or before)
+        stage = stage_recipe(config, number, before)
+        is_done = any(has_begun[number + 1 :])
+        if is_done:
+            check_recipe(folder, stage, allow_changes)
+        runs.append(StageRun(folder, stage, is_done))
+    directory.mkdir(parents=True, exist_ok=True)
+    with atomic_write(directory / f"{STAGES}.yaml") as partial:
+        partial.write_text(dump_config(config), encoding="utf-8")
+    return runs
