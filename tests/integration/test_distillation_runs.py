@@ -54,7 +54,7 @@ def test_changed_weights_of_a_teacher_are_an_error(corpus, teachers, run, tmp_pa
     try:
         shutil.rmtree(teachers[1])
         save_random_model(
-            kept.with_name("second"), load_tokenizers(kept).target, encoder={"units": 8}, decoder={"units": 9}
+            kept.with_name("second"), load_tokenizers(kept).target, encoder={"units": 10}, decoder={"units": 10}
         )
         shutil.copytree(kept.with_name("second"), teachers[1])
         with pytest.raises(TrainingError, match=r"the teachers of training.distillation, or their weights, changed"):
