@@ -1,6 +1,7 @@
 """Runs with teachers: exact resume, other tokenizers, changed teachers."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -70,7 +71,9 @@ def test_a_teacher_with_other_tokens_is_an_error_that_names_both(corpus, teacher
     )
     with pytest.raises(ConfigError) as caught:
         train(config, tmp_path / "run")
-    ours, theirs = (load_tokenizers(folder).source.fingerprint()[:8] for folder in (tmp_path / "run", teachers[0]))
+    ours, theirs = (
+        load_tokenizers(folder).source.fingerprint()[:8] for folder in (tmp_path / "run", Path(teachers[0]))
+    )
     expected = f"the source tokenizer of {teachers[0]} (SHA-256 {theirs}) is not that of this run ({ours})"
     assert expected in str(caught.value)
 
