@@ -40,7 +40,7 @@ class Pool:
             self.models.popitem(last=False)
         if model is not fresh:
             restore(model, snapshot(fresh), "pool")
-            model.stop_training = False
+            model.stop_training, model.uses_consistency = False, True
         return model
 
 

@@ -1,4 +1,4 @@
-"""`seq2seq data list|get|filter|phrasebook`."""
+"""`seq2seq data list|get|filter|diversify|phrasebook`."""
 
 import re
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from seq2seq.cli.console import print_stdout, progress_bar, stderr, write_json
+from seq2seq.cli.data_diversify import diversify
 from seq2seq.cli.data_filter import filter_pairs
 from seq2seq.plurals import pluralize
 from seq2seq.storage.streams import open_output
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from seq2seq.corpora.downloads.corpus import DownloadedCorpus
 
 app = typer.Typer(
-    help="List and download public corpora, filter your own by models, or generate a synthetic one.",
+    help="List and download public corpora, filter or extend your own by models, or generate a synthetic one.",
     no_args_is_help=True,
 )
 app.command("filter")(filter_pairs)
+app.command("diversify")(diversify)
 
 Catalogue = Annotated[
     Path | None,

@@ -133,7 +133,8 @@ def _check_models(config: Config) -> None:
     from seq2seq.model_directory.directory import read_metadata
     from seq2seq.model_directory.pretrained import find_other_model
 
-    for model in (config.training.warm_start, config.tokenizer.from_model):
+    training = config.training
+    for model in (training.warm_start, config.tokenizer.from_model, *training.distillation.teachers):
         if model is not None and not (folder := find_other_model(model)).is_dir():
             read_metadata(folder)  # which raises
 

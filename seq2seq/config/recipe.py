@@ -85,6 +85,17 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        sections = [getattr(self, name) for name in ("embeddings", "encoder", "decoder") if hasattr(self, name)]
+        rates = [getattr(part, name) for part in sections for name in type(part).model_fields if "dropout" in name]
+        if self.training.consistency.type == "r_drop" and not any(rates):
+            raise ValueError(
+                "'training.consistency.type: r_drop' compares two passes that differ in dropout, but the model has "
+                "none: set 'decoder.dropout' or another dropout above 0, or use simcut"
+            )
+        return self
+
     @property
     def languages(self) -> tuple[str | None, str | None]:
         """ISO 639 codes of source and target; None: unknown, or a side that is not read."""

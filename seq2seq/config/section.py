@@ -108,12 +108,14 @@ def without_folders(section: SectionT) -> SectionT:
     changed: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         value, about = getattr(section, name), field.json_schema_extra
-        if isinstance(value, Section):
-            changed[name] = without_folders(value)
-        elif isinstance(value, tuple):
-            changed[name] = tuple(without_folders(part) if isinstance(part, Section) else part for part in value)
-        elif isinstance(value, str) and isinstance(about, dict) and about["unit"] in PATH_UNITS:
-            changed[name] = PurePath(value).name or value
+        is_path = isinstance(about, dict) and about["unit"] in PATH_UNITS
+
+        def bare(part: Any, is_path: bool = is_path) -> Any:
+            if isinstance(part, Section):
+                return without_folders(part)
+            return PurePath(part).name or part if is_path and isinstance(part, str) else part
+
+        changed[name] = tuple(map(bare, value)) if isinstance(value, tuple) else bare(value)
     return section.model_copy(update=changed)
 
 

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from seq2seq.config.objective import ConsistencyConfig, DistillationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.config.section import Rate, Section, field, inherit_field
 from seq2seq.plurals import pluralize
@@ -109,6 +110,8 @@ class TrainingConfig(Section):
     label_smoothing: Rate = field(
         0.1, "Share of a label's probability that is spread over the vocabulary.", paper="Szegedy et al. 2016"
     )
+    consistency: ConsistencyConfig = ConsistencyConfig()
+    distillation: DistillationConfig = DistillationConfig()
     accumulation_steps: int = field(
         1, "Number of batches whose gradients are accumulated for one update.", unit="batches", ge=1
     )

@@ -122,8 +122,13 @@ class DecoderModel(TrainableModel):
         shape = (self.output_embedding.vocabulary_size,)
         self.output_bias = self.add_weight(name="output_bias", shape=shape, initializer="zeros", autocast=False)
 
-    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
-        """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
+    def encode(
+        self, source: tf.Tensor, training: bool = False, keep: tf.Tensor | None = None
+    ) -> tuple[AttentionMemory, DecoderState]:
+        """Read source tokens (B, S); returns the attention memory and the decoder's first state.
+
+        Where `keep` (B, S) bool is given and false, the embedding is zeroed.
+        """
         raise NotImplementedError
 
     def output_weights(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -203,9 +208,23 @@ class DecoderModel(TrainableModel):
         """
         return self.loss_from_readouts(*self.readouts(source, target, training), label_smoothing)
 
-    def readouts(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Inputs of the output layer at real positions, (N, E) compute dtype, and the tokens there, (N,) int32."""
-        return _at_real_positions(self._teach(source, target, training)[0], target)
+    def readouts(
+        self,
+        source: tf.Tensor,
+        target: tf.Tensor,
+        training: bool = False,
+        keep: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Inputs of the output layer at real positions, (N, E) compute dtype, and the tokens there, (N,) int32.
+
+        `keep` (B, S) and (B, T) bool are false at source tokens and at inputs of the decoder, BOS and all target tokens
+        but the last, whose embedding is zeroed.
+        """
+        return _at_real_positions(self._teach(source, target, training, keep)[0], target)
+
+    def logits_of_readouts(self, readout: tf.Tensor) -> tf.Tensor:
+        """Logits (N, V) float32 at all or some positions of `readouts`."""
+        return self._logits(readout)
 
     def readouts_and_attention(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """`readouts` without dropout, and `attention_weights`, which are 0 at padded positions of the target."""
@@ -220,13 +239,21 @@ class DecoderModel(TrainableModel):
         table, bias = self.output_embedding.table.value, self.output_bias.value
         return output_cross_entropy(readout, table, bias, labels, label_smoothing)
 
-    def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        memory, state = self.encode(source, training=training)
+    def _teach(
+        self,
+        source: tf.Tensor,
+        target: tf.Tensor,
+        training: bool,
+        keep: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        memory, state = self.encode(source, training=training, keep=None if keep is None else keep[0])
         target = tf.cast(target, tf.int32)
         previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
         # A replica without sentences gets a row without tokens, and cuDNN accepts no empty row.
         lengths = tf.maximum(tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1), 1)
         embedded = self.target_embedding(previous)
+        if keep is not None:
+            embedded *= tf.cast(keep[1], embedded.dtype)[:, :, None]
         for dropout in self.target_dropouts:
             embedded = dropout(embedded, training=training)
         return self.decoder(embedded, lengths, state, memory, training=training)

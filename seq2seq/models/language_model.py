@@ -73,7 +73,9 @@ class LanguageModel(DecoderModel):
         super().build()
         self.decoder.build(self.target_embedding.size, 0, 0)
 
-    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
+    def encode(
+        self, source: tf.Tensor, training: bool = False, keep: tf.Tensor | None = None
+    ) -> tuple[AttentionMemory, DecoderState]:
         """Return an empty memory, and a state of zeros for each of the B rows of `source` (B, S)."""
         mask = source != PAD_ID
         nothing = tf.zeros([*tf.unstack(tf.shape(mask)), 0], self.compute_dtype)

@@ -1,7 +1,7 @@
 """Base class of trainable models: the training step, `compile`, and the graphs that are made from them."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from seq2seq.arguments import AtLeastOne, check_arguments, describe
 from seq2seq.config import Precision
+from seq2seq.config.objective import ConsistencyConfig
 from seq2seq.config.precision import PRECISIONS, policy_name
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.forks import check_process
@@ -16,22 +17,16 @@ from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_rep
 from seq2seq.errors import ArgumentError
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
+from seq2seq.models.distillation import Distillation
 from seq2seq.models.inputs import BATCH_SPEC, check_data, explained_batches, refuse_weights, validate_batch
+from seq2seq.models.objective import objective_sums
+from seq2seq.models.refusals import UNSUPPORTED_ARGUMENTS, RefusingModel
 from seq2seq.models.update import GradientUpdate, TokenMean
 
 STATE_PREFIX = "training_state_"  # of names in Keras's files
-# Arguments of `keras.Model.compile` that are refused, since a model has its own loss and step, with the reasons.
-UNSUPPORTED_ARGUMENTS = {
-    "loss": "its own is the cross-entropy per target token, without padding; label_smoothing changes it",
-    "loss_weights": "there is one output",
-    "metrics": "`fit` reports loss, nll and gradient_norm, and `seq2seq evaluate` scores translations",
-    "weighted_metrics": "all target tokens count equally",
-    "auto_scale_loss": "mixed_float16 scales the loss automatically",
-    "jit_compile": "XLA compiles again for each shape of a batch, and without cuDNN",
-}
 
 
-class TrainableModel(keras.Model):
+class TrainableModel(RefusingModel):
     """Base class of models with a loss and a training step of their own, which `fit` and `seq2seq train` share.
 
     A subclass defines `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
@@ -46,6 +41,9 @@ class TrainableModel(keras.Model):
         name: Name of the model.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`.
         random_stream: Source of the dropout seeds; its `step` counts training steps.
+
+    Attributes:
+        uses_consistency: Whether a step has the second pass of `consistency`; true unless it is set.
     """
 
     def __init__(self, name: str, precision: Precision, random_stream: RandomStream) -> None:
@@ -57,7 +55,10 @@ class TrainableModel(keras.Model):
         super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
         self.precision, self.random_stream = precision, random_stream
         self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
-        self._step_function: Any = None
+        self.consistency_metric, self.distillation_metric = TokenMean("consistency"), TokenMean("distillation")
+        self.consistency, self.uses_consistency = ConsistencyConfig(), True
+        self.distillation: Distillation | None = None
+        self._step_functions: dict[bool, Any] = {}  # by whether they have a second pass
         self._sums_function: Any = None
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -89,49 +90,11 @@ class TrainableModel(keras.Model):
         with explained_batches(name):
             return getattr(super(), method)(x, y, *args, **kwargs)
 
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """Not supported: a model alone does not search for translations.
-
-        Raises:
-            ArgumentError: Always.
-        """
-        raise ArgumentError(
-            f"{type(self).__name__}.predict: a model returns logits, from model((source, target)). Text comes from "
-            "Translator(model, *tokenizers).translate(sentences), or from TextGenerator for a language model."
-        )
-
-    def export(self, *args: Any, **kwargs: Any) -> Any:
-        """Not supported: a graph of logits does not search for translations.
-
-        Raises:
-            ArgumentError: Always.
-        """
-        raise ArgumentError(
-            f"{type(self).__name__}.export: a graph of logits does not search for translations. seq2seq.save_model("
-            "model, tokenizers, DIRECTORY) writes a model directory, and seq2seq.export_model copies it for use "
-            "elsewhere."
-        )
-
-    def quantize(self, *args: Any, **kwargs: Any) -> Any:
-        """Not supported: these layers have no implementation of Keras's quantization.
-
-        Raises:
-            ArgumentError: Always.
-        """
-        raise ArgumentError(
-            f"{type(self).__name__}.quantize: save the model with seq2seq.save_model(model, tokenizers, DIRECTORY). "
-            "`seq2seq quantize DIRECTORY` then makes an 8-bit decoder for use on CPUs."
-        )
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """Not supported, see `predict`."""
-        return self.predict(x)
-
     def make_train_function(self, force: bool = False) -> Any:
         """Called first by `fit` and `train_on_batch`; sets the precision of products to the model's."""
         set_tf32(self.precision)
         if force:
-            self._step_function = None
+            self._step_functions.clear()
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
@@ -148,6 +111,8 @@ class TrainableModel(keras.Model):
         loss: Any = None,
         *,
         label_smoothing: float = 0.0,
+        consistency: ConsistencyConfig | None = None,
+        distillation: Distillation | None = None,
         clip_norm: float | None = 1.0,
         accumulation_steps: AtLeastOne = 1,
         ema_decay: float | None = None,
@@ -164,6 +129,9 @@ class TrainableModel(keras.Model):
                 serializes them.
             loss: Not supported: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
+            consistency: Section `training.consistency` of a recipe, or a dict of its keys; None: none. With Keras's
+                `fit`, it applies from the first epoch.
+            distillation: Teachers; None: none. Files of a compiled model do not contain them.
             clip_norm: Maximum global norm of an update's gradient; None: no clipping.
             accumulation_steps: Number of batches per update.
             ema_decay: Decay of a moving average of the weights, which `model.update.averaged_weights()` puts in their
@@ -189,8 +157,10 @@ class TrainableModel(keras.Model):
                 f"'class_name' and 'config', found {describe(optimizer)}."
             )
         super().compile(optimizer=optimizer, auto_scale_loss=False, jit_compile=False, **kwargs)
-        self._step_function = self._sums_function = None  # as Keras forgets its own
-        self.label_smoothing = label_smoothing
+        self._step_functions.clear()  # as Keras forgets its own
+        self._sums_function = None
+        self.label_smoothing, self.consistency = label_smoothing, consistency or ConsistencyConfig()
+        self.distillation = distillation
         self.update = GradientUpdate(
             self.optimizer,
             self.trainable_variables,
@@ -212,7 +182,8 @@ class TrainableModel(keras.Model):
             for name in ("clip_norm", "accumulation_steps", "ema_decay", "max_norm_ratio")
         }
         frozen = [place for place, weight in enumerate(self.weights) if not weight.trainable]
-        return options | ours | {"label_smoothing": self.label_smoothing, "frozen": frozen}
+        ours |= {"label_smoothing": self.label_smoothing, "consistency": self.consistency.model_dump()}
+        return options | ours | {"frozen": frozen}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile with the values of `get_compile_config`."""
@@ -253,7 +224,12 @@ class TrainableModel(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_metric, self.nll_metric]
+        return self._metrics_of(self.consistency.type != "none")
+
+    def _metrics_of(self, passes_twice: bool) -> list[keras.metrics.Metric]:
+        """Metrics of a training step, in the order of `ObjectiveSums`."""
+        extra = [self.consistency_metric] * passes_twice + [self.distillation_metric] * bool(self.distillation)
+        return [self.loss_metric, self.nll_metric, *extra]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Run `train_batch` on data from Keras's `fit` or `train_on_batch`; see `validate_batch`.
@@ -270,30 +246,38 @@ class TrainableModel(keras.Model):
             data: `(source, target)`; on several replicas, those of each replica on this machine, one after the other.
 
         Returns:
-            `loss`: running mean per token, with label smoothing; `nll`: the same without it; `gradient_norm`: norm of
-            the last update's gradient, before clipping.
+            `loss`: running mean per token, with label smoothing; `nll`: the same without it; `consistency` and
+            `distillation`, if there are any: those of the divergence and of the cross-entropy with the teachers,
+            without their weights; `gradient_norm`: norm of the last update's gradient, before clipping.
         """
         strategy = self.distribute_strategy
         gradients, sums = run_on_replicas(strategy, self._differentiate, data)
-        loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
+        loss, nll, tokens, *extra = tf.unstack(strategy.experimental_local_results(sums)[0])
         norm = self.update.add(gradients, tokens)
         self.random_stream.step.assign_add(1)
-        return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
+        metrics = self._metrics_of(self._passes_twice)
+        return self._measure(metrics, tokens, loss, nll, *extra) | {"gradient_norm": norm}
 
     def step_function(self) -> Callable[..., dict[str, tf.Tensor]]:
         """`train_batch` as a graph for batches of all shapes, which takes source and target of each replica in turn.
 
         It is traced at the first call and kept, as Keras keeps the `train_function` of `fit`, until the next `compile`
         or `make_train_function(force=True)`. Sizes, dropout rates and the choice of frozen weights are constants in the
-        graph. Weights, the learning rate and everything else that is kept in variables may change.
+        graph. Weights, the learning rate and everything else that is kept in variables may change. With
+        `uses_consistency` set to the other value, the result is another graph.
         """
-        if self._step_function is None:
-            self._step_function = tf.function(
+        key = self._passes_twice
+        if key not in self._step_functions:
+            self._step_functions[key] = tf.function(
                 lambda *batch: self.train_batch(batch),
                 input_signature=[BATCH_SPEC] * 2 * local_replica_count(self.distribute_strategy),
                 autograph=False,
             )
-        return self._step_function
+        return self._step_functions[key]
+
+    @property
+    def _passes_twice(self) -> bool:
+        return self.uses_consistency and self.consistency.type != "none"
 
     def loss_sums_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Graph that returns the summed negative log-likelihood (nats) and the number of real target tokens of a batch.
@@ -311,14 +295,26 @@ class TrainableModel(keras.Model):
         return self._sums_function
 
     def _differentiate(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """On each replica: its share of the gradient, and the sums of `loss_sums` over all replicas, (3,) float32."""
+        """On each replica: its share of the gradient, and sums over all replicas, (3 to 5,) float32.
+
+        The sums are those of `loss_sums` or of `objective_sums`, without the objective.
+        """
         place = 2 * (replica_id() % (len(data) // 2))
         source, target = data[place : place + 2]
+        taught = self.distillation and self.distillation.probabilities(source, target)
         with tf.GradientTape() as tape:
-            loss, nll, tokens = self.loss_sums(source, target, self.label_smoothing, training=True)
+            if self._passes_twice or self.distillation is not None:
+                consistency = self.consistency if self._passes_twice else ConsistencyConfig()
+                objective, *found = objective_sums(
+                    self, source, target, self.label_smoothing, consistency, self.distillation, taught
+                )
+                parts = [part for part in found if part is not None]
+            else:
+                parts = list(self.loss_sums(source, target, self.label_smoothing, training=True))
+                objective = parts[0]
             # Constant to the gradient, which would otherwise be summed over replicas once more, to no effect.
-            sums = sum_over_replicas(tf.stop_gradient(tf.stack([loss, nll, tokens])))
-            scaled = self.update.scaled_loss(loss, sums[2])
+            sums = sum_over_replicas(tf.stop_gradient(tf.stack(parts)))
+            scaled = self.update.scaled_loss(objective, sums[2])
         gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
         return self.update.densify(gradients), sums
 
@@ -326,14 +322,15 @@ class TrainableModel(keras.Model):
         """Losses of one batch, without dropout and label smoothing, for `evaluate` and `test_on_batch`."""
         batch = validate_batch(data, self.vocabulary_sizes)
         if self.run_eagerly:
-            return self._measure(*self.loss_sums(*batch))
+            loss, nll, tokens = self.loss_sums(*batch)
+            return self._measure(self._metrics_of(False)[:2], tokens, loss, nll)
         nll, tokens = tf.unstack(self.loss_sums_function()(*batch))
-        return self._measure(nll, nll, tokens)
+        return self._measure(self._metrics_of(False)[:2], tokens, nll, nll)
 
-    def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        self.loss_metric.update_state(loss, tokens)
-        self.nll_metric.update_state(nll, tokens)
-        return {metric.name: metric.result() for metric in self.metrics}
+    def _measure(self, metrics: Sequence[TokenMean], tokens: tf.Tensor, *sums: tf.Tensor) -> dict[str, tf.Tensor]:
+        for metric, total in zip(metrics, sums, strict=True):
+            metric.update_state(total, tokens)
+        return {metric.name: metric.result() for metric in metrics}
 
 
 def _weights_of(options: Mapping[str, Any]) -> dict[str, Any]:

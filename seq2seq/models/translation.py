@@ -91,11 +91,18 @@ class Seq2Seq(DecoderModel):
         units = self.encoder.units
         self.decoder.build(self.target_embedding.size, units, units * len(self.encoder.recurrences))
 
-    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
-        """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
+    def encode(
+        self, source: tf.Tensor, training: bool = False, keep: tf.Tensor | None = None
+    ) -> tuple[AttentionMemory, DecoderState]:
+        """Read source tokens (B, S); returns the attention memory and the decoder's first state.
+
+        Where `keep` (B, S) bool is given and false, the embedding is zeroed.
+        """
         mask = source != PAD_ID
         lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         embedded = self.source_embedding(source)
+        if keep is not None:
+            embedded *= tf.cast(keep, embedded.dtype)[:, :, None]
         for dropout in self.source_dropouts:
             embedded = dropout(embedded, training=training)
         states, last = self.encoder(embedded, lengths, training=training)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from seq2seq.model_directory.directory import (
     save_weights,
 )
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
-from seq2seq.storage.arrays import load_arrays, save_arrays
+from seq2seq.storage.arrays import digest, load_arrays, save_arrays
 from seq2seq.storage.files import atomic_write, check_regular_file, wrap_storage_errors
 from seq2seq.storage.locks import file_lock
 from seq2seq.training.averaging import prune_kept, save_kept_weights, truncate_kept
@@ -180,7 +181,8 @@ class RunDirectory:
         With `allow_changes`, the corpora may differ, and the epoch starts over.
 
         Raises:
-            TrainingError: The corpora or the precision changed since, so the run cannot be resumed exactly.
+            TrainingError: The corpora, the teachers or the precision changed since, so the run cannot be resumed
+                exactly.
             ModelDirectoryError: The file is damaged.
         """
         path, precision = self.directory / name, self.model.precision
@@ -202,6 +204,15 @@ class RunDirectory:
                 f"written{f'; changed: {elsewhere}' if elsewhere else ''}. Undo the change, give --allow-changes, or "
                 "train into another directory."
             )
+        if about.get("teachers", []) != self._teachers and not allow_changes:
+            raise TrainingError(
+                f"{path}: the teachers of training.distillation, or their weights, changed since this checkpoint was "
+                "written. Undo the change, give --allow-changes, or train into another directory."
+            )
+        if allow_changes:  # a changed objective has other metrics, which start anew
+            here = snapshot(self.model)
+            kept = {name: value for name, value in arrays.items() if name in here or not name.startswith("metrics/")}
+            arrays = {name: value for name, value in here.items() if name.startswith("metrics/")} | kept
         restore(self.model, arrays, str(path))
         if allow_changes:
             progress.batch = 0  # it counts batches of a plan that may have changed
@@ -217,8 +228,14 @@ class RunDirectory:
         if self.replicas.is_chief:
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            corpora, precision = self.data.fingerprint(), self.model.precision
-            save_arrays(path, state, {"run_state": asdict(run_state), "corpora": corpora, "precision": precision})
+            about = {"corpora": self.data.fingerprint(), "precision": self.model.precision, "teachers": self._teachers}
+            save_arrays(path, state, {"run_state": asdict(run_state)} | about)
+
+    @cached_property
+    def _teachers(self) -> list[str]:
+        """Digests of the teachers' weights."""
+        taught_by = self.model.distillation
+        return [] if taught_by is None else [digest(named_weights(teacher)) for teacher in taught_by.teachers]
 
     def choose_rollback_checkpoint(self, further: bool) -> str:
         """The checkpoint to roll back to: the last one or, if `further` back, the best one if there is one."""

@@ -152,6 +152,7 @@ class TrainingLoop:
         """Run the rest of the epoch."""
         progress = self.run_state
         plan = plan_epoch(self.config, self.data.train, progress.epoch)
+        self.model.uses_consistency = progress.epoch >= self.config.training.consistency.start_epoch
         logs: dict[str, Any] = {}
         self.callbacks.on_epoch_begin(progress.epoch - 1)
         with self.display.epoch_progress(progress.epoch, len(plan), progress.batch) as show:
@@ -200,7 +201,7 @@ class TrainingLoop:
         interval = LOG_INTERVAL * self.config.training.accumulation_steps
         if self.tensorboard is None or self.run_state.total_batches % interval:
             return
-        scalars = {name: float(logs[name]) for name in ("loss", "gradient_norm")}
+        scalars = {name: float(value) for name, value in logs.items() if name != "nll"}
         scalars["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
         self.tensorboard.log_training(self.update, scalars | {"tokens_per_second": self.throughput.tokens_per_second()})
 

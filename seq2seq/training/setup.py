@@ -29,6 +29,7 @@ from seq2seq.training.pace import Pace
 from seq2seq.training.preparation import TrainingData, describe_batch, prepare_data
 from seq2seq.training.recovery import explain_out_of_memory
 from seq2seq.training.run_state import RunState
+from seq2seq.training.teachers import load_teachers
 from seq2seq.training.validation import Validator
 
 try:
@@ -70,17 +71,21 @@ def make_compiled_model(
 
     Raises:
         TrainingError, ModelDirectoryError: See `warm_start` and `freeze`.
+        ConfigError: A tokenizer of a teacher is not this run's.
     """
     training = config.training
     with replicas.strategy.scope():
         model = build_model(config, tokenizers, precision)
         optimizer = make_optimizer(training)
+        distillation = load_teachers(config, tokenizers, precision)
     if training.warm_start is not None and is_new:
         warm_start(model, tokenizers, find_other_model(training.warm_start), display)
     freeze(model, training.freeze)
     model.compile(
         optimizer,
         label_smoothing=training.label_smoothing,
+        consistency=training.consistency,
+        distillation=distillation,
         clip_norm=training.clip_norm,
         accumulation_steps=training.accumulation_steps,
         ema_decay=training.ema_decay,

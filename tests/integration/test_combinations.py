@@ -16,13 +16,14 @@ COMBINATIONS = {
     "cgru": {
         "decoder": {"type": "cgru", "attention": "additive", "bridge": "mean", "attention_dropout": 0.1,
                     **EVERY_DROPOUT},
-        "training": {"ema_decay": 0.9, "schedule": {"type": "cosine", "decay_updates": 20, "warmup_updates": 3}},
+        "training": {"ema_decay": 0.9, "schedule": {"type": "cosine", "decay_updates": 20, "warmup_updates": 3},
+                     "consistency": {"type": "simcut"}},
     },
     "input feeding": {
         "decoder": {"type": "input_feeding", "cell": "lstm", "layers": 2, "residual": "highway", **EVERY_DROPOUT,
                     "variational_dropout": True, "readout_dropout": 0.3},
         "embeddings": {"source_word_dropout": 0.1, "target_word_dropout": 0.1},
-        "training": {"accumulation_steps": 2},
+        "training": {"accumulation_steps": 2, "consistency": {"type": "r_drop", "start_epoch": 2}},
     },
     "bideep, heads, frozen encoder": {
         "encoder": {"layers": 2, "bidirectional": "alternating", "transition_depth": 2, "layer_norm": True,

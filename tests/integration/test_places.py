@@ -28,6 +28,7 @@ HERE = object()
 FITTED = ("model", "--source", "en", "--target", "de")
 LEARNT = ("--ibm1", "--source", "en", "--target", "de")
 BRIEFLY = ("--reference", "de", "--paired-bs-n", "2", "--paired-ar-n", "0")
+DIVERSELY = ("-q", "--forward", "model", "-o", "new")
 # What a command does with a place: `text` is read once, `file` several times or by its name; `result` is written, and
 # `folder` is read; `directory` is made. The name of a test's place begins with that of the command.
 PLACES = {
@@ -100,10 +101,17 @@ PLACES = {
     ("data", "filter", "target"): ("text", "model", "-q", "--source", "en", "--target", HERE),
     ("data", "filter", "input_file"): ("text", "model", "-q", "-i", HERE),
     ("data", "filter", "output_file"): ("result", "model", "-q", "-i", "train.tsv", "-o", HERE),
+    ("data", "diversify", "source"): ("text", "--source", HERE, "--target", "de", *DIVERSELY),
+    ("data", "diversify", "target"): ("text", "--source", "en", "--target", HERE, *DIVERSELY),
+    ("data", "diversify", "input_file"): ("text", "-i", HERE, *DIVERSELY),
+    ("data", "diversify", "forward"): ("folder", "-i", "train.tsv", "-o", "new", "--forward", HERE),
+    ("data", "diversify", "backward"): ("folder", "-i", "train.tsv", "-o", "new", "--backward", HERE),
+    ("data", "diversify", "output"): ("directory", "-i", "train.tsv", "--forward", "model", "-o", HERE),
     ("data", "get", "catalogue"): ("named", "none", "--catalogue", HERE),
     ("data", "get", "output"): ("directory", "none", "-o", HERE),
     ("data", "phrasebook", "output"): ("directory", "--train-pairs", "9", "--held-out-pairs", "2", "-o", HERE),
 }
+TABLES = ("data", "filter", "input_file"), ("data", "diversify", "input_file")
 READ = ("text", "file", "named")
 WITHOUT_A_FILE = {("data", "get", "output")}  # whose corpus is not there
 STREAMED = [slot for slot, (kind, *_) in PLACES.items() if kind in ("text", "result") and "plot" not in slot]
@@ -184,7 +192,7 @@ def content(slot, folder):
         return CATALOGUE
     elif slot[-1] == "evaluation":
         return b'{"sentences": 1, "scores": []}'
-    elif slot in (("train", "inputs"), ("score", "input_file"), ("data", "filter", "input_file")):
+    elif slot in (("train", "inputs"), ("score", "input_file"), *TABLES):
         name = "train.tsv"
     elif slot == ("score", "n_best_list"):
         name = "n-best"

@@ -96,9 +96,8 @@ def test_another_recipe_is_refused_with_its_changes(corpus, run):
 def test_override_goes_on_with_another_recipe_and_corpus(changing, run):
     """The epoch begins anew, with the weights and the updates of the run."""
     write_corpus(changing, train=200)
-    other = toy_config(
-        changing, batching={"max_tokens": 100, "shuffle_buffer": 40}, training={"clip_norm": 0.5, "epochs": 1}
-    )
+    changed = {"clip_norm": 0.5, "epochs": 1, "consistency": {"type": "simcut"}}
+    other = toy_config(changing, batching={"max_tokens": 100, "shuffle_buffer": 40}, training=changed)
     screen = io.StringIO()
     report = train(other, run, console=Console(file=screen, width=200), allow_changes=True)
     batches = json.loads((run / "encoded/train/metadata.json").read_text())["kept"]

@@ -74,6 +74,7 @@ OTHERS = {
     "accumulation": {"training": {"accumulation_steps": 2}},
     "clip norm": {"training": {"clip_norm": None}},
     "smoothing": {"training": {"label_smoothing": 0.0}},
+    "consistency": {"training": {"consistency": {"type": "simcut"}}},
     "moving average": {"training": {"ema_decay": 0.9}},
     "norm ratio": {"training": {"recovery": {"max_norm_ratio": None}}},
     "frozen": {"training": {"freeze": ["encoder/*"]}},

@@ -197,6 +197,24 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
         ),
         ("training.momentum=0.9", "training: 'momentum' is for sgd, but 'optimizer' is adam."),
         (
+            "training.consistency.weight=5",
+            "training.consistency: 'type' is none, and the other keys have no effect: set 'type' to simcut, cutoff or "
+            "r_drop.",
+        ),
+        (
+            "training.consistency={type: r_drop, cut_rate: 0.1} encoder.dropout=0.1",
+            "training.consistency: 'cut_rate' is for simcut and cutoff: r_drop zeroes no embeddings, so leave it out.",
+        ),
+        (
+            "training.distillation.weight=0.1",
+            "training.distillation: 'teachers' is empty, and the other keys have no effect: give it model directories.",
+        ),
+        (
+            "training.consistency.type=r_drop",
+            "'training.consistency.type: r_drop' compares two passes that differ in dropout, but the model has none: "
+            "set 'decoder.dropout' or another dropout above 0, or use simcut.",
+        ),
+        (
             "training.momentum=0.9 training.optimizer=adamw",
             "training: 'momentum' is for sgd, but 'optimizer' is adamw.",
         ),
@@ -303,6 +321,9 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "training.epochs=null training.minutes=0.5",
         "training.schedule.type=cosine",
         "training.optimizer=adamw training.weight_decay=0.1 training.weight_decay_include=[norms]",
+        "training.consistency.type=r_drop encoder.dropout=0.1",
+        "training.distillation={teachers: [a, b], temperature: 2}",
+        "training.consistency={type: cutoff, cut_rate: 0.1, weight: 5}",
         "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
         "training.schedule.type=cosine training.schedule.decay_updates=9 training.schedule.warmup_updates=5",
         "training.schedule.type=step training.schedule.decay_updates=9 training.schedule.decay_start=4",
