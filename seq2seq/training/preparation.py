@@ -16,6 +16,7 @@ from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
+from seq2seq.data.subword_sampling import SubwordSampling
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.inference.segments import SourceLines
@@ -44,6 +45,7 @@ class TrainingData:
         corpus_unit: Unit in which the corpora are counted: pair or sentence.
         sides: Sides of the corpora that are read.
         source_lines: Lengths of the source lines of `train`; None if no source is read.
+        sampling: Random segmentations of `train`; None if it is read as it is stored.
     """
 
     tokenizers: Tokenizers
@@ -55,6 +57,11 @@ class TrainingData:
     corpus_unit: str
     sides: tuple[str, ...]
     source_lines: SourceLines | None = None
+    sampling: SubwordSampling | None = None
+
+    def read_epoch(self, epoch: int) -> EncodedMixture:
+        """The training corpora as they are read in an epoch, counted from 1."""
+        return self.train if self.sampling is None else self.sampling.read_epoch(epoch)
 
     def counts_by_side(self, source: int, target: int) -> list[str]:
         """Numbers with the names of their sides; without names if only one side is read."""
@@ -85,7 +92,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     otherwise trained on the filtered training corpus.
 
     Raises:
-        CorpusError, TokenizerError, ModelDirectoryError: See the readers.
+        CorpusError, TokenizerError, ModelDirectoryError: See the readers and `SubwordSampling`.
         TrainingError: No sentences of a corpus are left.
     """
     data = config.corpora
@@ -119,8 +126,11 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     if "source" in config.sides:
         lines = measure_source_lines(train, tokenizers.source, config.languages[0])
         facts["source_lines"] = lines.as_metadata()
-    unit = config.corpus_unit
-    return TrainingData(tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, lines)
+    unit, sampling, options = config.corpus_unit, None, config.tokenizer.sampling
+    if options.methods():
+        with display.spinner("preparing subword sampling"):
+            sampling = SubwordSampling(train, tokenizers, options, config.seed, data.filters.max_tokens)
+    return TrainingData(tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, lines, sampling)
 
 
 @contextmanager
