@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from seq2seq.config.corpus import CorpusConfig, ValidConfig
 from seq2seq.config.languages import normalize_language
-from seq2seq.config.section import Section, field
+from seq2seq.config.section import Rate, Section, field
 
 Language = Annotated[str, BeforeValidator(lambda name: normalize_language(name) if isinstance(name, str) else name)]
 
@@ -101,6 +101,81 @@ class TokenizerPart(NamedTuple):
     file: str | None
 
 
+class SubwordMethod(NamedTuple):
+    """A method of subword sampling: its key without the side, the algorithm that it is for, and its strength."""
+
+    key: Literal["alpha", "bpe_dropout"]
+    model_type: Literal["unigram", "bpe"]
+    strength: float
+
+
+class TargetSubwordSamplingConfig(Section):
+    """Subword sampling: each epoch of training draws the subwords of its sentences anew. Off unless a key is given."""
+
+    target_alpha: float | None = field(
+        None,
+        "Subword regularization of the target, for unigram models: each segmentation is drawn with a probability "
+        "proportional to its probability to the power of `target_alpha`, an inverse temperature. Small values draw "
+        "nearly all segmentations alike, in small pieces; above 1, the best one prevails. Typical: 0.2 to 0.5. null: "
+        "the best segmentation.",
+        paper="Kudo 2018, section 3.2",
+        gt=0.0,
+    )
+    target_bpe_dropout: Rate = field(
+        0.0,
+        "BPE-dropout of the target, for BPE models: probability of leaving out a possible merge, at each step. "
+        "Typical: 0.1. 0: the best segmentation.",
+        paper="Provilkov et al. 2020",
+    )
+    last_epoch: int | None = field(
+        None,
+        "Last epoch with subword sampling; later ones train on the best segmentations, which validation and search "
+        "always use. null: all epochs.",
+        unit="epochs",
+        ge=1,
+    )
+
+    @model_validator(mode="after")
+    def _check_methods(self) -> Self:
+        for side, (alpha, dropout) in self._values().items():
+            if alpha is not None and dropout:
+                raise ValueError(
+                    f"'{side}_alpha' is for unigram models and '{side}_bpe_dropout' for BPE models: give one of them"
+                )
+        return self
+
+    def methods(self) -> dict[str, SubwordMethod]:
+        """The methods that are on, by side."""
+        found = {}
+        for side, (alpha, dropout) in self._values().items():
+            if alpha is not None:
+                found[side] = SubwordMethod("alpha", "unigram", alpha)
+            elif dropout:
+                found[side] = SubwordMethod("bpe_dropout", "bpe", dropout)
+        return found
+
+    def _values(self) -> dict[str, tuple[float | None, float]]:
+        """Values of alpha and BPE-dropout, by side."""
+        return {"target": (self.target_alpha, self.target_bpe_dropout)}
+
+
+class SubwordSamplingConfig(TargetSubwordSamplingConfig):
+    """Subword sampling: each epoch of training draws the subwords of its sentences anew. Off unless a key is given."""
+
+    source_alpha: float | None = field(
+        None,
+        "Subword regularization of the source; see `target_alpha`.",
+        paper="Kudo 2018, section 3.2",
+        gt=0.0,
+    )
+    source_bpe_dropout: Rate = field(
+        0.0, "BPE-dropout of the source; see `target_bpe_dropout`.", paper="Provilkov et al. 2020"
+    )
+
+    def _values(self) -> dict[str, tuple[float | None, float]]:
+        return {"source": (self.source_alpha, self.source_bpe_dropout), **super()._values()}
+
+
 class TargetTokenizerConfig(Section):
     """A SentencePiece model, trained on the training corpus or given as a file."""
 
@@ -137,6 +212,7 @@ class TargetTokenizerConfig(Section):
         "ignored. A language model uses the target tokenizer.",
         unit="directory",
     )
+    sampling: TargetSubwordSamplingConfig = TargetSubwordSamplingConfig()
 
     @field_validator("user_defined_symbols")
     @classmethod
@@ -151,6 +227,19 @@ class TargetTokenizerConfig(Section):
         given = [f"'{part.sides[0]}_model'" for part in self.parts() if part.file is not None]
         if self.from_model is not None and given:
             raise ValueError(f"'from_model' provides the tokenizers: leave out {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_sampling(self) -> Self:
+        trained = [
+            side for part in self.parts() if part.file is None and self.from_model is None for side in part.sides
+        ]
+        for side, method in self.sampling.methods().items():
+            if side in trained and method.model_type != self.model_type:
+                raise ValueError(
+                    f"'sampling.{side}_{method.key}' is for {method.model_type} models, but 'model_type' is "
+                    f"{self.model_type}"
+                )
         return self
 
     def parts(self) -> tuple[TokenizerPart, ...]:
@@ -170,6 +259,7 @@ class TokenizerConfig(TargetTokenizerConfig):
     source_model: str | None = field(
         None, "Trained SentencePiece file for the source; with `joint`, for both sides.", unit="file"
     )
+    sampling: SubwordSamplingConfig = SubwordSamplingConfig()
 
     def with_symbols(self, *symbols: str | None) -> Self:
         """The same options with further `user_defined_symbols`; None stands for none."""

@@ -32,6 +32,11 @@ UNFILTERED = FilterConfig(
 )
 
 
+def token_dtype(vocabulary_size: int) -> np.dtype:
+    """The smallest dtype for the token ids of a vocabulary."""
+    return np.dtype(DTYPES[0] if vocabulary_size <= 2**16 else DTYPES[1])
+
+
 class EncodedSide(Protocol):
     """Token ids of one side of a corpus.
 
@@ -46,25 +51,32 @@ class EncodedSide(Protocol):
         ...
 
 
-class MemoryMappedSide:
-    """Memory-mapped token ids of one side of a corpus: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
+class ArraySide:
+    """Token ids of one side of a corpus in one array: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
-    def __init__(self, folder: Path, side: str, dtype: str) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"{folder}: token ids of {dtype}")
-        file = folder / f"{side}.tokens.bin"
-        # An empty file cannot be mapped.
-        self.tokens = np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
-        self.offsets = np.memmap(folder / f"{side}.offsets.bin", np.int64, "r")
-        self.lengths = np.diff(self.offsets).astype(np.int32)
-        if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
-            raise ValueError(f"{file}: does not match its offsets")
+    def __init__(self, tokens: np.ndarray, offsets: np.ndarray) -> None:
+        self.tokens, self.offsets = tokens, offsets
+        self.lengths = np.diff(offsets).astype(np.int32)
 
     def ids(self, indices: np.ndarray) -> np.ndarray:
         """Concatenated ids of the sentences `indices`, EOS included, (sum of their lengths,)."""
         lengths = self.lengths[indices]
         ends = np.cumsum(lengths)
         return self.tokens[np.repeat(self.offsets[indices] - ends + lengths, lengths) + np.arange(lengths.sum())]
+
+
+class MemoryMappedSide(ArraySide):
+    """Memory-mapped token ids of one side of a corpus."""
+
+    def __init__(self, folder: Path, side: str, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"{folder}: token ids of {dtype}")
+        file = folder / f"{side}.tokens.bin"
+        # An empty file cannot be mapped.
+        tokens = np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
+        super().__init__(tokens, np.memmap(folder / f"{side}.offsets.bin", np.int64, "r"))
+        if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
+            raise ValueError(f"{file}: does not match its offsets")
 
 
 class EncodedPairs:
@@ -133,7 +145,7 @@ def encode_corpus(
     """
     tokenizers = source_tokenizer, target_tokenizer
     sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
-    dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]
+    dtypes = [token_dtype(size) for size in sizes]
     sides = [side for side, tokenizer in enumerate(tokenizers) if tokenizer is not None]
     report = FilterReport()
     selection = filters.DuplicateFilter(filtering, report)

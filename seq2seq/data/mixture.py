@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from copy import copy
 from fractions import Fraction
 
 import numpy as np
@@ -37,7 +38,7 @@ class EncodedMixture(EncodedPairs):
         temperature: Temperature of sampling: the share of a part is proportional to size ** (1 / temperature).
 
     Attributes:
-        parts: The corpora.
+        parts: The corpora, as they are stored.
         counts: (len(parts),) int64, number of sentences of an epoch from each part; the sum is `len(self)`.
 
     Source: Arivazhagan et al. (2019), section 3.2 (temperature).
@@ -50,13 +51,19 @@ class EncodedMixture(EncodedPairs):
         temperature: float = 1.0,
     ) -> None:
         self.parts = parts
-        self.source = ConcatenatedSide([part.source for part in parts])
-        self.target = ConcatenatedSide([part.target for part in parts])
+        self.source: EncodedSide = ConcatenatedSide([part.source for part in parts])
+        self.target: EncodedSide = ConcatenatedSide([part.target for part in parts])
         self.sizes = np.array([len(part) for part in parts])
         if weights is None:
             # Relative to the largest, so that no power overflows.
             weights = (self.sizes / self.sizes.max()) ** (1.0 / temperature)
         self.counts = apportion(weights, len(self))
+
+    def with_sides(self, source: EncodedSide, target: EncodedSide) -> "EncodedMixture":
+        """The same sentences with other token ids."""
+        changed = copy(self)
+        changed.source, changed.target = source, target
+        return changed
 
     @property
     def fingerprint(self) -> str:

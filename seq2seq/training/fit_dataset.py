@@ -21,7 +21,7 @@ from seq2seq.corpora.survey import survey_corpus
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.encoded import EncodedCorpus, encode_corpus
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.errors import CorpusError
+from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.models.inputs import BATCH_SPEC
 from seq2seq.plurals import pluralize
 from seq2seq.training.planning import plan_recipe
@@ -75,7 +75,13 @@ def make_dataset(
     Raises:
         CorpusError: See `train_pairs`; or the filters drop all pairs.
         TokenizerError: There is too little text for the tokenizers.
+        ConfigError: The options ask for subword sampling.
     """
+    if isinstance(tokenizers, TokenizerConfig) and tokenizers.sampling.methods():
+        raise ConfigError(
+            "tokenizer.sampling changes the number of batches from epoch to epoch, and Keras's `fit` needs the same "
+            "number in all epochs. Train with `seq2seq.train`, or leave 'sampling' out."
+        )
     filters = filters or FilterConfig()
     found = read_pairs(pairs, columns)
     if not isinstance(tokenizers, Tokenizers):

@@ -151,13 +151,14 @@ class TrainingLoop:
     def _epoch(self) -> None:
         """Run the rest of the epoch."""
         progress = self.run_state
-        plan = plan_epoch(self.config, self.data.train, progress.epoch)
+        train = self.data.read_epoch(progress.epoch)
+        plan = plan_epoch(self.config, train, progress.epoch)
         self.model.uses_consistency = progress.epoch >= self.config.training.consistency.start_epoch
         logs: dict[str, Any] = {}
         self.callbacks.on_epoch_begin(progress.epoch - 1)
         with self.display.epoch_progress(progress.epoch, len(plan), progress.batch) as show:
             for batch in batch_dataset(
-                self.data.train, plan, progress.batch, self.replicas.local_replicas, self.replicas.num_replicas
+                train, plan, progress.batch, self.replicas.local_replicas, self.replicas.num_replicas
             ):
                 logs = self._learn(batch, plan)
                 if progress.total_batches % DISPLAY_INTERVAL == 0:

@@ -16,6 +16,7 @@ from seq2seq.corpora.held_out import ReversedCorpus, open_train, open_valid
 from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
+from seq2seq.data.subword_sampling import SubwordSampling
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.inference.segments import SourceLines
@@ -45,6 +46,7 @@ class TrainingData:
         sides: Sides of the corpora that are read.
         forward: `train` without the exchanged pairs of `data.reverse_tag`: what a model is to translate.
         source_lines: Lengths of the source lines of `forward`; None if no source is read.
+        sampling: Random segmentations of `train`; None if it is read as it is stored.
     """
 
     tokenizers: Tokenizers
@@ -57,6 +59,11 @@ class TrainingData:
     sides: tuple[str, ...]
     forward: EncodedMixture
     source_lines: SourceLines | None = None
+    sampling: SubwordSampling | None = None
+
+    def read_epoch(self, epoch: int) -> EncodedMixture:
+        """The training corpora as they are read in an epoch, counted from 1."""
+        return self.train if self.sampling is None else self.sampling.read_epoch(epoch)
 
     def counts_by_side(self, source: int, target: int) -> list[str]:
         """Numbers with the names of their sides; without names if only one side is read."""
@@ -87,7 +94,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     otherwise trained on the filtered training corpus.
 
     Raises:
-        CorpusError, TokenizerError, ModelDirectoryError: See the readers.
+        CorpusError, TokenizerError, ModelDirectoryError: See the readers and `SubwordSampling`.
         TrainingError: No sentences of a corpus are left.
     """
     data = config.corpora
@@ -128,8 +135,12 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     if "source" in config.sides:
         lines = measure_source_lines(forward, tokenizers.source, config.languages[0])
         facts["source_lines"] = lines.as_metadata()
-    unit = config.corpus_unit
-    return TrainingData(tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, forward, lines)
+    unit, sampling, options = config.corpus_unit, None, config.tokenizer.sampling
+    if options.methods():
+        with display.spinner("preparing subword sampling"):
+            sampling = SubwordSampling(train, tokenizers, options, config.seed, data.filters.max_tokens)
+    found = tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, forward
+    return TrainingData(*found, lines, sampling)
 
 
 @contextmanager

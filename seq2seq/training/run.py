@@ -208,7 +208,7 @@ def _train(
         overlaps = find_overlaps(data)
         at_start = start_alarms(config, data, overlaps, precision, device.is_gpu)
     alarms = AlarmMonitor(config, baselines, at_start, records.history())
-    plan, stop = plan_epoch(config, data.train, 1), Event()
+    plan, stop = plan_epoch(config, data.read_epoch(1), 1), Event()
     loop = TrainingLoop(
         config,
         model,
@@ -240,7 +240,11 @@ def _train(
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
         # The largest batches over all epochs: a single epoch may not include the longest sentence of a mixture.
-        try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
+        try_largest_batches(
+            validator,
+            data.read_epoch(progress.epoch),
+            plan_epoch(config, data.read_epoch(progress.epoch), progress.epoch, full_pass=True),
+        )
         _plan_by_speed(loop, plan)
         with _on_stop_signals(partial(_end_after_batch, stop, display)):
             loop.run()
@@ -295,7 +299,7 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
     if needs_plan(config):
         config = with_plan_of_checkpoint(config, loop.run_state.plan)
         if needs_plan(config):
-            pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan)
+            pace = measure_pace(loop.validator, loop.directory, loop.run_state, loop.data.read_epoch(1), plan)
             loop.run_state.seconds = pace.so_far
             config = plan_updates(config, pace, loop.epoch_batches, loop.update)
             display.print(describe_plan(config, pace, planned_updates(config.training, loop.epoch_batches)))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from seq2seq.config import Config, Precision
 from seq2seq.data.batching import BatchPlan, batch_dataset, replica_batches
+from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import UNK_ID, Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.devices.replicas import Replicas
@@ -208,7 +209,7 @@ def summarize(
     )
 
 
-def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
+def try_largest_batches(validator: Validator, train: EncodedPairs, plan: BatchPlan) -> None:
     """Run the batches that need the most memory once, so that a shortage shows now; undo it, and print the peak memory.
 
     Each training batch is followed by an update, whatever `training.accumulation_steps` is: the optimizer needs memory,
@@ -224,27 +225,27 @@ def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
             model.update.flush_after_next_batch()
             with explain_out_of_memory(data, plan, index, replicas.num_replicas):
                 rows = plan.batch(index)
-                model.step_function()(
-                    *replica_batches(data.train, rows, replicas.local_replicas, replicas.num_replicas)
-                )
+                model.step_function()(*replica_batches(train, rows, replicas.local_replicas, replicas.num_replicas))
         validator.try_largest_batches()
     restore(model, before, "trial")
     if peak := peak_memory():
         display.print(f"peak memory: {peak / 2**30:.2f} GiB with the largest batches; training will take about as much")
 
 
-def measure_pace(validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan) -> Pace:
+def measure_pace(
+    validator: Validator, directory: RunDirectory, run_state: RunState, train: EncodedPairs, plan: BatchPlan
+) -> Pace:
     """Time some updates, a validation and a checkpoint, for a run with `training.minutes`, and restore the weights.
 
     Returns:
         The chief's measurement, on all workers.
     """
-    model, data, replicas, training = validator.model, validator.data, validator.replicas, validator.config.training
+    model, replicas, training = validator.model, validator.replicas, validator.config.training
     assert training.minutes is not None
     before, since_start, timer = snapshot(model), Timer(), Timer()
     longest = min(60 * training.minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS)
     most = math.inf if training.epochs is None else training.epochs * len(plan)
-    batches = batch_dataset(data.train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
+    batches = batch_dataset(train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
     with validator.display.spinner("measuring the speed of training"):
         for number, batch in enumerate(batches, start=1 - MEASURED_BATCHES):
             logs = model.step_function()(*batch)

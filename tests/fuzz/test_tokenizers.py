@@ -1,11 +1,20 @@
 """Any text becomes tokens, and tokens become the text again, as far as a tokenizer promises."""
 
+import io
+
+import numpy as np
 import pytest
+import sentencepiece
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seq2seq.config import TokenizerConfig
+from seq2seq.data.bpe_dropout import BPEDropoutSampler
+from seq2seq.data.encoded import ArraySide
+from seq2seq.data.subword_sampling import draw_side
+from seq2seq.data.subword_units import SubwordUnits, Vocabulary
 from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.unigram_sampler import UnigramSampler
 from seq2seq.errors import TokenizerError
 from seq2seq.text.cleaning import clean
 from tests.fuzz.conftest import examples, outcome
@@ -24,6 +33,10 @@ KINDS = {
     },
 }
 texts = sentences | broken
+# What the tokenizers know, in any order: words, symbols and characters without a piece.
+mixed_texts = st.lists(st.sampled_from(["the", "dog", "Vogel", "<de>", "0 0", "42", "\u4e16", "d", "dogsees"])).map(
+    " ".join
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +89,42 @@ def test_spelt_text_comes_back(tokenizers, kind, text):
     decoded = tokenizer.decode(tokenizer.encode(text))
     assert words(decoded) == words(text)
     assert "\u2581" in text or decoded == " ".join(words(text))
+
+
+@pytest.fixture(scope="module")
+def samplers(tokenizers):
+    """Tokenizers with a method each; that of `crossing` has pieces that span several words."""
+    model = io.BytesIO()
+    ids = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([side for pair in pairs(100, 1) for side in pair]), model_writer=model, vocab_size=90,
+        split_by_whitespace=False, minloglevel=2, **ids,
+    )  # fmt: skip
+    crossing = Tokenizer(model.getvalue())
+    assert any("▁" in piece[1:] for piece in crossing.pieces(range(90)))
+    return {kind: (tokenizer, 0.5 if kind == "pairs" else 0.1) for kind, tokenizer in tokenizers.items()} | {
+        "crossing": (crossing, 0.1)
+    }
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "crossing"])
+@given(lines=st.lists(texts | mixed_texts, min_size=1, max_size=3), seed=st.integers(0, 99))
+@example(lines=["<de> dog <de>0 0", "the dog\u4e16 sees"], seed=1)
+@example(lines=[""], seed=1)
+def test_a_sampled_segmentation_is_the_same_text(samplers, kind, lines, seed):
+    tokenizer, strength = samplers[kind]
+    stored = [[*tokenizer.encode(line), tokenizer.eos_id] for line in lines]
+    side = ArraySide(np.concatenate(stored), np.cumsum([0, *map(len, stored)]))
+    vocabulary = Vocabulary(tokenizer)
+    units = SubwordUnits(side, vocabulary)
+    method = BPEDropoutSampler if kind == "pairs" else UnigramSampler
+    sampler = method(units.distinct, vocabulary, strength)
+    drawn = draw_side(side, units, sampler, np.random.default_rng(seed), max_tokens=10**6)
+    for index, ids in enumerate(stored):
+        found = drawn.ids(np.array([index])).tolist()
+        assert tokenizer.decode(found) == tokenizer.decode(ids)
+        fixed = [[token for token in row if vocabulary.texts[token] is None] for row in (ids, found)]
+        assert fixed[0] == fixed[1]
 
 
 @given(text=texts)

@@ -41,6 +41,10 @@ COMBINATIONS = {
         "decoder": {"cell": "lstm", "attention": "none", "context": "every_step", "bridge": "max"},
         "training": {"precision": "mixed_float16", "ema_decay": 0.8},
     },
+    "subword sampling, in the first of two epochs": {
+        "tokenizer": {"sampling": {"source_alpha": 0.3, "target_alpha": 0.5, "last_epoch": 1}},
+        "training": {"accumulation_steps": 2},
+    },
 }  # fmt: skip
 
 

@@ -93,9 +93,9 @@ def test_what_the_first_epoch_leaves_out_is_tried_before_it(corpus, tmp_path, mo
     assert longest not in train_data.epoch_indices(config.seed, epoch=1)
     tried, real = [], run.try_largest_batches
 
-    def record(validator, plan):
+    def record(validator, train, plan):
         tried.extend(row for index in plan.largest_batches() for row in plan.batch(index))
-        real(validator, plan)
+        real(validator, train, plan)
 
     monkeypatch.setattr(run, "try_largest_batches", record)
     train(config, tmp_path / "run")

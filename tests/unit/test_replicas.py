@@ -232,11 +232,10 @@ def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monke
         )  # fmt: skip
         model = SimpleNamespace(step_function=lambda: step)
         validator = SimpleNamespace(
-            model=model, data=SimpleNamespace(train=Numbers()), replicas=replicas, config=config, display=Display(),
-            rehearse=rehearse,
+            model=model, replicas=replicas, config=config, display=Display(), rehearse=rehearse,
         )  # fmt: skip
         directory = SimpleNamespace(save=lambda name, state: clock.update(now=clock["now"] + 0.25))
-        pace = setup.measure_pace(validator, directory, RunState(seconds=100.0 + index), plan)
+        pace = setup.measure_pace(validator, directory, RunState(seconds=100.0 + index), Numbers(), plan)
         return pace, len(batches), clock["now"]
 
     clocks = {}
