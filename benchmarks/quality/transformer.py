@@ -16,7 +16,6 @@ interrupted or killed, from its last checkpoint; what came after that is repeate
 
 import argparse
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -284,15 +283,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/transformer"), help="folder of the run")
     parser.add_argument("--budgets", nargs="+", type=float, default=records.BUDGETS, help="CPU minutes")
     parser.add_argument("--record", type=Path, default=HERE / "transformer.jsonl", help="file for the rows")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change of the recipe")
     parser.add_argument("--threads", type=int, help="number of TensorFlow's threads; default: one per core")
     parser.add_argument("--check", action="store_true", help="check cached decoding with random weights, and end")
-    for part in fields(Shape):
-        option = f"--{part.name.replace('_', '-')}"
-        if part.type is bool:
-            parser.add_argument(option, action="store_true", default=part.default)
-        else:
-            parser.add_argument(option, type=part.type, default=part.default, help="default: %(default)s")
+    network = parser.add_argument_group("network", "Transformer-Tiny by default")
+    network.add_argument("--layers", type=int, default=Shape.layers, help="of the encoder, and of the decoder")
+    network.add_argument("--width", type=int, default=Shape.width)
+    network.add_argument("--feed-forward", type=int, default=Shape.feed_forward, help="width of the hidden layers")
+    network.add_argument("--heads", type=int, default=Shape.heads)
+    network.add_argument("--dropout", type=float, default=Shape.dropout)
+    network.add_argument("--attention-dropout", type=float, default=Shape.attention_dropout)
+    network.add_argument("--pre-norm", action="store_true", help="normalise inputs of sublayers, not sums")
     options = parser.parse_args()
     use_cpu(options.threads)
     if options.check:
@@ -305,7 +306,7 @@ def main() -> None:
     if config.training.schedule.type == "plateau":
         raise SystemExit("training.schedule.type: expected a schedule that depends on the update only, found plateau")
     budgets = records.budgets_left(options.record, run, options.budgets)
-    if budgets != sorted(options.budgets) and not (options.work / CHECKPOINT).exists():
+    if set(budgets) != set(options.budgets) and not (options.work / CHECKPOINT).exists():
         raise SystemExit(f"{options.record}: has rows of another run {run}. Remove them, or give another --work.")
     if budgets:
         options.work.mkdir(parents=True, exist_ok=True)
@@ -313,5 +314,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main()
+    main()
