@@ -28,7 +28,7 @@ PHRASES = ((1, 1), (1, 4), (2, 2), (3, 1), (3, 3), (6, 1), (6, 2))  # number of 
 BATCH, BEAM, LARGE_BEAM = 32, SearchOptions(beam_size=5), SearchOptions(beam_size=40)
 
 
-def automata(required: list[list[tuple[int, ...]]], size: int) -> Automata:
+def automata(required: list[list[tuple[int, ...]]], size: int, positions: int) -> Automata:
     """Automata over token ids, one for each phrase of each sentence (Knuth, Morris and Pratt 1977)."""
     rows, advance, remaining, initial = [np.zeros(size, np.int32)], [[0]], [0], []
     for phrases in required:
@@ -44,7 +44,9 @@ def automata(required: list[list[tuple[int, ...]]], size: int) -> Automata:
                 remaining.append(len(phrase) - place)
     blocked = np.zeros((len(rows), size), bool)
     blocked[1:, EOS_ID] = True
-    return Automata(np.array(rows), blocked, *(np.array(values, np.int32) for values in (advance, remaining, initial)))
+    states = [np.array(values, np.int32) for values in (advance, remaining, initial)]
+    sources = np.zeros((*states[-1].shape, positions), np.float32)  # nothing is known of the source tokens
+    return Automata(np.array(rows), blocked, *states, sources, np.ones(size, bool))
 
 
 def drawn(tokens: list[int], number: int, length: int, generator: random.Random) -> list[tuple[int, ...]]:
@@ -87,7 +89,9 @@ def main() -> None:
             Batch(
                 [one for one, _ in some],
                 automata=automata(
-                    [drawn(other, number, length, generator) for _, other in some], target.vocabulary_size
+                    [drawn(other, number, length, generator) for _, other in some],
+                    target.vocabulary_size,
+                    max(len(one) for one, _ in some) + 1,
                 ),
             )
             for some in (chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH))
