@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 @with_search_options("confidence")
 def evaluate(
+    context: typer.Context,
     model: OptionalModel = None,
     pairs: Annotated[
         list[str] | None,
@@ -95,7 +96,8 @@ def evaluate(
         )
     if model is None and output is not None:
         raise typer.BadParameter("--output is for a model's translations, but there is no MODEL")
-    if model is None and precision != "float32":
+    source_of_precision = context.get_parameter_source("precision")
+    if model is None and source_of_precision is not None and source_of_precision.name == "COMMANDLINE":
         raise typer.BadParameter(f"--precision {precision} is for a model, but there is no MODEL")
     if model is None and search:
         given = ", ".join(flag(key) for key in search)

@@ -140,7 +140,7 @@ def test_a_compressed_pipe_is_read(suffix):
 
     sender = threading.Thread(target=send)
     sender.start()
-    chunks = list(_read(read).chunks(2000))
+    chunks = list(_read(read).chunks(2000, lambda line, number: line))
     sender.join()
     os.close(read)
     assert [len(chunk) for chunk in chunks] == [2000, 2000, 1000]
@@ -160,7 +160,7 @@ def test_a_truncated_pipe_is_one_error(cut):
 def test_what_is_typed_is_not_looked_at():
     write, read = os.openpty()
     os.write(write, b"<?xml version='1.0'?><tmx>\n")
-    lines = _read(read).chunks(10)
+    lines = _read(read).chunks(10, lambda line, number: line)
     assert next(lines) == ["<?xml version='1.0'?><tmx>"]
     os.close(write)
     os.close(read)

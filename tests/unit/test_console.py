@@ -19,6 +19,10 @@ def pipe():
     os.close(read)
 
 
+def as_read(line, number):
+    return line
+
+
 def lines_of(descriptor):
     return InputLines.read(os.fdopen(descriptor, "rb", closefd=False), STDIN)
 
@@ -26,7 +30,7 @@ def lines_of(descriptor):
 def test_what_has_arrived_is_a_chunk(pipe):
     read, write = pipe
     os.write(write, b"one\r\ntwo\n")
-    chunks = lines_of(read).chunks(3)
+    chunks = lines_of(read).chunks(3, as_read)
     assert next(chunks) == ["one", "two"], "no more is waiting"
     os.write(write, b"three\nfour\nfive\n\nsix")
     assert next(chunks) == ["three", "four", "five"], "the size of a chunk"
@@ -42,7 +46,7 @@ def test_a_long_line_arrives_in_parts(pipe):
         os.write(write, b"a" * 300_000 + b"\nb\n")
         os._exit(0)
     os.close(write)
-    assert [line for chunk in lines_of(read).chunks(9) for line in chunk] == [
+    assert [line for chunk in lines_of(read).chunks(9, as_read) for line in chunk] == [
         "a" * 300_000,
         "b",
     ]
@@ -55,7 +59,7 @@ def test_a_file_is_read_in_full_chunks(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "stdin", file)
         with input_lines(STDIN, "Type") as lines:
             assert not lines.typed
-            assert list(lines.chunks(2)) == [["a", "b"], ["c"]]
+            assert list(lines.chunks(2, as_read)) == [["a", "b"], ["c"]]
 
 
 def test_a_person_at_a_terminal_is_told_what_to_do(monkeypatch, capsys):
@@ -66,7 +70,7 @@ def test_a_person_at_a_terminal_is_told_what_to_do(monkeypatch, capsys):
             assert capsys.readouterr().err == "Type a sentence and press Enter; Ctrl-D to finish.\n"
             assert lines.typed
             os.write(master, b"one\n")
-            chunks = lines.chunks(100)
+            chunks = lines.chunks(100, as_read)
             assert next(chunks) == ["one"]
             os.write(master, b"two\n\x04")
             assert list(chunks) == [["two"]]

@@ -75,7 +75,7 @@ def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     monkeypatch.setattr(module, "GPU_DEFAULTS", device_defaults(GPU)._replace(search_logits=7 * size))
     assert translator.options.batch_tokens is None
     assert batches(translator, 8) == [8]
-    monkeypatch.setattr("seq2seq.inference.translator.set_up_device", lambda: GPU)
+    monkeypatch.setattr("seq2seq.inference.pipeline.set_up_device", lambda: GPU)
     assert batches(translator, 8) == [3, 6, 8]
     assert batches(translator, 8, sample=True, n_best=5) == list(range(1, 9))
     assert batches(translator, 8, sample=True, n_best=9) == list(range(1, 9)), "one sentence at least"

@@ -200,7 +200,9 @@ def test_automata_are_followed_even_to_tokens_that_are_no_candidates(translator,
     def search(rows):
         builder = Builder(VOCABULARY)
         asked = [[builder.require([30, 31]), builder.require([33])], [], [builder.require([31, 32, 33])]]
-        batch = Batch([source[row] for row in rows], automata=builder.build([asked[row] for row in rows]))
+        longest = max(len(source[row]) for row in rows) + 1
+        automata = builder.build([asked[row] for row in rows], positions=longest)
+        batch = Batch([source[row] for row in rows], automata=automata)
         return searcher.search(steps, batch, tuple(limit[rows] for limit in limits), SearchOptions(**options))
 
     together = search([0, 1, 2])
