@@ -68,6 +68,7 @@ class Tokenizer:
                 "its 'user_defined_symbols' (--user-defined-symbols)."
             )
 
+    @check_arguments()
     def with_tag(self, tag: str | None) -> "Tokenizer":
         """The same model with another tag, or with none."""
         return self if tag == self.tag else Tokenizer(self.model, self.origin, tag)

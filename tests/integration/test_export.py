@@ -137,6 +137,7 @@ def test_every_key_that_holds_a_path_says_so():
         "source_language",
         "columns",
         "score_column",
+        "stages",
     }  # keys that hold text, and no path
     for task, recipe in TASK_CONFIGS.items():
         for name, section in sections(recipe):

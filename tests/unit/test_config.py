@@ -82,7 +82,7 @@ CORPUS_KEYS = (
         (
             "training.keep_lst",
             "keep_last",
-            "accumulation_steps, beta_1, beta_2, checkpoint_minutes, clip_norm, deterministic",
+            "accumulation_steps, beta_1, beta_2, checkpoint_minutes, clip_norm, consistency, deterministic",
         ),
         ("validation.beamsize", "beam_size", "beam_size, compute_bleu, interval_updates, metric, patience"),
         (

@@ -111,7 +111,7 @@ def test_sentences_that_do_not_fit_at_once_are_said_once_and_translated(make, mo
 
 
 def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
-    def missing(tokenize, force):
+    def missing(tokenize, lowercase, force):
         raise RuntimeError("no MeCab")
 
     monkeypatch.setattr("seq2seq.evaluation.scorers.StatisticsBLEU", missing)
