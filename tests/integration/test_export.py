@@ -138,6 +138,8 @@ def test_every_key_that_holds_a_path_says_so():
         "columns",
         "score_column",
         "stages",
+        "reverse_tag",
+        "source_tag",
     }  # keys that hold text, and no path
     for task, recipe in TASK_CONFIGS.items():
         for name, section in sections(recipe):

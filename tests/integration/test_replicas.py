@@ -27,9 +27,7 @@ HANGS = 600  # seconds
 STILL = {name: {**toy_values(Path())[name], "dropout": 0.0} for name in ("embeddings", "encoder", "decoder")}
 QUICK = {"optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.5, "epochs": None}
 SGD = {**STILL, "training": {**QUICK, "updates": 6}, "validation": {"compute_bleu": True}}
-# A rate that is 1 as a float32: every token is cut, whichever replica draws.
-CONSISTENT = {"type": "simcut", "cut_rate": 0.99999999}
-GATHERED = {**STILL, "training": {**QUICK, "accumulation_steps": 3, "updates": 3, "consistency": CONSISTENT}}
+GATHERED = {**STILL, "training": {**QUICK, "accumulation_steps": 3, "updates": 3}}
 # Adam makes whole steps of what rounding leaves; its first moment after one update is a tenth of the gradient.
 ADAM = {**STILL, "training": {"optimizer": "adam", "epochs": None, "updates": 1}}
 RUNS = {"sgd": SGD, "gathered": GATHERED, "adam": ADAM}
