@@ -186,6 +186,14 @@ def test_terms_share_the_attention_at_a_token_that_belongs_to_both():
     np.testing.assert_allclose(np.exp(scores).sum(), 1.0, atol=1e-5)
 
 
+def test_terms_are_found_across_any_space(translator):
+    request = Request("The  old \u00a0teacher sleeps.", terms={"old teacher": "Bäcker"})
+    ((part,),) = translator.divide([request], SearchOptions())
+    (demand,) = part.demands
+    surfaces = translator.tokenizers.source.surfaces(part.text)
+    assert "".join(surfaces[position] for position in demand.positions) == " old teacher"
+
+
 @pytest.mark.parametrize(
     ("terms", "part"),
     [
