@@ -1,14 +1,12 @@
 """Quality of a run of `seq2seq train` over CPU minutes, in rows like those of `transformer.py`.
 
-    python benchmarks/quality/curve.py runs/multi30k-en-de-small --utilisation 1.8 [--budgets 15 30 60 120]
+    python benchmarks/quality/curve.py runs/multi30k-en-de-small [--budgets 15 30 60 120]
 
 At each budget, the weights with the best BLEU of all validations that had ended by then translate the test set at beam
 size 5, and a line is appended to `recurrent.jsonl`. They must have been kept: train with
 `--set training.keep_last=1000`.
 
-The history of a run has wall-clock time. CPU minutes are these times the utilisation: CPU seconds per second of
-wall-clock time, (user + sys) / real of `time seq2seq train ...`. The times of a history begin with the first update, as
-those of `transformer.py`.
+CPU minutes are those of the history: user and system time from the call of `train` on, over all sessions.
 """
 
 import argparse
@@ -27,11 +25,16 @@ from seq2seq.training.averaging import list_kept_weights
 HERE = Path(__file__).parent
 
 
+def minutes(entry: dict[str, Any]) -> float:
+    """CPU minutes of a run by the end of a validation."""
+    return round(entry["cpu_seconds"] / 60, 2)
+
+
 class RecurrentRun:
     """A trained model directory, with its history and kept weights."""
 
-    def __init__(self, folder: Path, utilisation: float) -> None:
-        self.folder, self.minutes_per_second = folder, utilisation / 60
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.config, self.history = load_model_config(folder), read_history(folder)
         self.kept = {about["update"]: file for file, about in list_kept_weights(folder)}
         self.translator = Translator.load(folder)
@@ -39,7 +42,7 @@ class RecurrentRun:
 
     def row(self, budget: float) -> records.Row:
         """The position and the best validation by the end of a budget, and the scores of its weights."""
-        ended = [entry for entry in self.history if self.minutes(entry) <= budget and entry["bleu"] is not None]
+        ended = [entry for entry in self.history if minutes(entry) <= budget and entry["bleu"] is not None]
         if not ended:
             raise SystemExit(
                 f"{self.folder}: has no BLEU of a validation within {budget:g} CPU minutes. Give larger --budgets."
@@ -47,21 +50,16 @@ class RecurrentRun:
         best = max(ended, key=lambda entry: (entry["bleu"], -entry["valid_loss"]))
         return {
             "budget": budget,
-            "cpu_minutes": self.minutes(ended[-1]),
-            "utilisation": round(60 * self.minutes_per_second, 3),
+            "cpu_minutes": minutes(ended[-1]),
             "parameters": self.translator.model.count_params(),
             "updates": ended[-1]["update"],
             "epochs": ended[-1]["epoch"],
             "best_update": best["update"],
-            "best_cpu_minutes": self.minutes(best),
+            "best_cpu_minutes": minutes(best),
             "valid_loss": round(best["valid_loss"], 4),
             "valid_bleu": round(best["bleu"], 2),
             **self.scores(best["update"]),
         }
-
-    def minutes(self, entry: dict[str, Any]) -> float:
-        """CPU minutes of the run by the end of a validation."""
-        return round(entry["seconds"] * self.minutes_per_second, 2)
 
     def scores(self, update: int) -> records.Row:
         """Scores of the weights that were validated after an update, on the test set."""
@@ -86,13 +84,12 @@ class RecurrentRun:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="model directory")
-    parser.add_argument("--utilisation", type=float, required=True, help="CPU seconds per second of wall-clock time")
     parser.add_argument("--budgets", nargs="+", type=float, default=records.BUDGETS, help="CPU minutes")
     parser.add_argument("--record", type=Path, default=HERE / "recurrent.jsonl", help="file for the rows")
     parser.add_argument("--model", default="recurrent", help="name of the model in the record; default: %(default)s")
     options = parser.parse_args()
     budgets = records.budgets_left(options.record, options.run.name, options.budgets)
-    run = RecurrentRun(options.run, options.utilisation)
+    run = RecurrentRun(options.run)
     for budget in budgets:
         records.append(options.record, {"model": options.model, "run": options.run.name} | run.row(budget))
 

@@ -9,9 +9,10 @@ and seed; its sections on networks are not used. Each epoch ends with a validati
 translations. At each budget, the weights that were best by then translate the test set at beam size 5, and a line is
 appended to `transformer.jsonl`.
 
-A CPU minute is a minute of this process on one core, user and system time, over all sessions; it includes validation,
-but neither reading the corpora nor tracing nor translating the test set. The same command resumes a run that was
-interrupted or killed, from its last checkpoint; what came after that is repeated and not counted twice.
+A CPU minute is a minute of this process on one core, user and system time, over all sessions. As in the history of
+`seq2seq train`, it includes reading the corpora, tracing and validation; translating the test set does not count. The
+same command resumes a run that was interrupted or killed, from its last checkpoint; what came after that is repeated
+and not counted twice.
 """
 
 import argparse
@@ -117,6 +118,7 @@ class Run:
     """A run in a folder, which ends when the budgets are spent: CPU minutes, in ascending order."""
 
     def __init__(self, config: Config, shape: Shape, folder: Path, record: Path, budgets: list[float]) -> None:
+        self.clock = time.process_time()
         self.config, self.folder, self.record, self.budgets = config, folder, record, budgets
         self.progress = Progress()
         self.settings = {"recipe": dump_config(config), "shape": asdict(shape)}
@@ -162,8 +164,7 @@ class Run:
 
     def train(self) -> None:
         """Train, and report at each budget."""
-        self.warm_up()
-        progress, self.clock = self.progress, time.process_time()
+        progress = self.progress
         while self.budgets:
             plan = plan_epoch(self.config, self.data.train, progress.epoch)
             for batch in batch_dataset(self.data.train, plan, progress.batch):
@@ -178,18 +179,6 @@ class Run:
                 elif time.monotonic() - self.last_saved > 60 * self.config.training.checkpoint_minutes:
                     self.save()
         self.save()
-
-    def warm_up(self) -> None:
-        """Trace the graphs, so that the time of training does not include it; the run's state stays as it was."""
-        before = {name: variable.numpy().copy() for name, variable in self.model.state().items()}
-        plan = plan_epoch(self.config, self.data.train, 1)
-        for batch in batch_dataset(self.data.train, plan).take(1):
-            self.model.step_function()(*batch)
-            self.model.loss_sums_function()(*batch)
-        for search in (self.greedy, records.TEST_SEARCH):
-            self.translator.translate([self.data.valid_pairs[0].source], search)
-        for name, variable in self.model.state().items():
-            variable.assign(before[name])
 
     @property
     def greedy(self) -> SearchOptions:
