@@ -31,6 +31,8 @@ GATHERED = {**STILL, "training": {**QUICK, "accumulation_steps": 3, "updates": 3
 # Adam makes whole steps of what rounding leaves; its first moment after one update is a tenth of the gradient.
 ADAM = {**STILL, "training": {"optimizer": "adam", "epochs": None, "updates": 1}}
 RUNS = {"sgd": SGD, "gathered": GATHERED, "adam": ADAM}
+# Every token but EOS and BOS is cut, so that the second pass does not depend on random numbers, but differs.
+CONSISTENT = {**STILL, "training": {**SGD["training"], "consistency": {"type": "simcut", "cut_rate": 0.999999}}}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def folder(tmp_path_factory):
     """A corpus, and what one replica learns from it."""
     folder = tmp_path_factory.mktemp("replicas")
     write_corpus(folder, train=100, valid=11)
-    for name, sections in RUNS.items():
+    for name, sections in (RUNS | {"simcut": CONSISTENT}).items():
         train(toy_config(folder, **sections), folder / f"{name}-1")
     return folder
 
@@ -101,6 +103,16 @@ def test_two_devices_learn_what_one_learns(folder):
     found = json.loads(printed)
     one, other = found["masks"]
     assert 20 < sum(a == b for a, b in zip(one, other, strict=True)) < 80
+
+
+def test_two_devices_learn_from_two_passes_what_one_learns(folder):
+    """In a process of its own: TensorFlow takes the collective operations of two models of a process for the same."""
+    succeed(program(folder, [["simcut-2", on("mirrored", CONSISTENT)]], devices=2))
+    assert_same_learning(folder, "-2", ["simcut"])
+    one, many = (read_history(folder / name) for name in ("simcut-1", "simcut-2"))
+    for key in ("train_loss", "train_consistency"):
+        np.testing.assert_allclose([e[key] for e in many], [e[key] for e in one], rtol=1e-5, err_msg=key)
+    assert one[-1]["train_consistency"] > 0.001
 
 
 def test_an_update_adds_up_twice_its_counts_and_its_gradients(tmp_path):
