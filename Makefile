@@ -58,8 +58,9 @@ lint: $(VENV)/installed-dev  ## formatting, style, import rules, types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema
+docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema, and the drawings in docs/images/
 	$(BIN)/python -m seq2seq.config.reference > docs/configuration.md
+	$(BIN)/python -m drawings
 
 site: $(VENV)/installed-dev  ## build the documentation site into site/, without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

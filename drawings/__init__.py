@@ -1,0 +1,1 @@
+"""Drawings of the documentation, each described once and written for light and for dark pages."""
