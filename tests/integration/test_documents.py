@@ -34,9 +34,9 @@ from tests.documents import (
 )
 from tests.toy import language_model_values, pairs, toy_values, write_corpus
 
-KINDS = {*SHELLS, "python", "text", "yaml"}
+KINDS = {*SHELLS, "math", "python", "text", "yaml"}
 BLOCKS = {name: read_blocks(name) for name in DOCUMENTS}
-RUN = [name for name in DOCUMENTS if any(block.reason is None and block.kind != "text" for block in BLOCKS[name])]
+RUN = [name for name in DOCUMENTS if any(block.reason is None and block.kind not in ("math", "text") for block in BLOCKS[name])]
 PREPARED = {"runs/multi30k-en-de-small", "runs/pairs", "runs/quickstart"}  # made for documents that do not train them
 PRETRAINED = "phrasebook-en-de"
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 def test_stored_drawings_are_those_described():
     for path, svg in files().items():
         assert path.read_text(encoding="utf-8") == svg, f"{path.name}: run `make docs`"
-    assert {path for path in FOLDER.glob("*-light.svg")} | {path for path in FOLDER.glob("*-dark.svg")} == set(files())
+    assert {*FOLDER.glob("*-light.svg"), *FOLDER.glob("*-dark.svg")} == set(files())
 
 
 def test_each_drawing_is_on_a_page():
