@@ -187,6 +187,12 @@ def test_formulas_are_mathml(site):
     assert "<msub><mi>k</mi><mi>s</mi></msub>" in page
     for path in site.pages:
         assert "arithmatex" not in path.read_text("utf-8"), path
+    assert '<mtd style="text-align: left"><mtext>forget' in site.text("cells")
+
+
+def test_drawings_fit_the_colours_of_the_page(site):
+    for variant in ("light", "dark"):
+        assert f'src="../images/gru-{variant}.svg#only-{variant}"' in site.text("cells")
 
 
 def test_bars_in_tables_are_not_escaped(site):
