@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from drawings.canvas import LIGHT, Canvas, Theme
+from drawings.canvas import LIGHT, Canvas, Point, Theme
 
 BEAM = 2
 # The probability of each next word after the words before it.
-NEXT = {
+NEXT: dict[tuple[str, ...], dict[str, float]] = {
     (): {"Die": 0.45, "Das": 0.40, "Ein": 0.10},
     ("Die",): {"Mädchen": 0.50, "Kleine": 0.24},
     ("Das",): {"Mädchen": 0.85, "Kind": 0.10},
@@ -50,7 +50,8 @@ def beam(theme: Theme = LIGHT) -> Canvas:
         "Die Mädchen (0.225); step 3 ends with Das Mädchen schläft (0.306), which greedy search would miss.",
     )
     canvas.words(24, 34, "The girl sleeps  →  …", anchor="start", size=16, bold=True)
-    kept, places = [Hypothesis((), 1.0)], {(): (COLUMNS[0], MIDDLE)}
+    kept = [Hypothesis((), 1.0)]
+    places: dict[tuple[str, ...], Point] = {(): (COLUMNS[0], MIDDLE)}
     for step, x in enumerate(COLUMNS[1:], start=1):
         found = candidates(kept)
         survivors = best(found)
@@ -76,7 +77,7 @@ def half(step: int) -> float:
     return (30.0, 60.0, 86.0, 94.0)[step]
 
 
-def draw(canvas: Canvas, place: tuple[float, float], hypothesis: Hypothesis, is_kept: bool) -> None:
+def draw(canvas: Canvas, place: Point, hypothesis: Hypothesis, is_kept: bool) -> None:
     """A candidate: its last word, and the probability of all its words."""
     (x, y), share = place, NEXT[hypothesis.words[:-1]][hypothesis.words[-1]]
     whole = short(hypothesis.probability)

@@ -56,7 +56,7 @@ def lstm(theme: Theme = LIGHT, peepholes: bool = False) -> Canvas:
         (output, "output gate", "σ"),
     ):
         gate(canvas, x, name, function)
-    middle = (write + candidate) / 2
+    middle = (write + candidate) // 2
     canvas.line((66, top), (forget - 17, top))
     canvas.line((forget + 15, top), (middle - 17, top))
     canvas.line((middle + 15, top), (790, top))
