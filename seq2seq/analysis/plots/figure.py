@@ -49,7 +49,8 @@ class Figure(matplotlib.figure.Figure):
 
     A text keeps its own font for the characters that it has. For the others, installed families are tried: first those
     that are made for the language of the figure, by its characters, then all others. One warning names the characters
-    that no installed font has. Text in SVG files is drawn as paths, which need no font where the file is shown, unless
+    that no installed font has. Matplotlib joins letters and orders text from right to left, as in Arabic, from version
+    3.11 on. Text in SVG files is drawn as paths, which need no font where the file is shown, unless
     Matplotlib's `svg.fonttype` is `none`.
     """
 
