@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.font_manager import FontEntry, fontManager
 
@@ -157,6 +158,15 @@ def test_the_glyph_of_the_font_is_drawn(fonts):
     dark = np.asarray(canvas.buffer_rgba())[..., 0] < 128
     em = 40 / 72 * 100  # in pixels
     assert dark.sum() == pytest.approx(0.8 * 0.7 * em**2, rel=0.05), "the square of `write_font`"
+
+
+def test_a_figure_of_pyplot_can_be_of_this_kind(fonts):
+    fonts("SimHei", HAN)
+    figure, axes = pyplot.subplots(FigureClass=figures.Figure)
+    axes.set_title("我要")
+    figure.draw_without_rendering()
+    pyplot.close(figure)
+    assert axes.title.get_fontfamily()[1:] == ["SimHei"]
 
 
 def test_a_figure_can_be_pickled():
