@@ -17,7 +17,7 @@ from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention.base import record_head_weights
 from seq2seq.plurals import pluralize
-from seq2seq.text.words import EOS, WORD_BOUNDARY
+from seq2seq.text.words import EOS, group_pieces
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -99,9 +99,11 @@ def merge_subwords(tokens: AttentionMap) -> AttentionMap:
     """Attention map between words: source words get the sum of their pieces' weights, target words the mean.
 
     A piece that starts with a space begins a word, as does a piece of punctuation only; `</s>` is a word of its own.
-    Log-probabilities are summed. Chinese and Japanese, written without spaces, are not divided into words.
+    Log-probabilities are summed. In Chinese, Japanese and other scripts without spaces, each piece is a word, usually
+    of one or two characters: attention within a piece is unknown, and no word boundary is guessed. Bytes that spell one
+    character are merged into it.
     """
-    columns, rows = _word_starts(tokens.source_tokens), _word_starts(tokens.target_tokens)
+    (columns, source_words), (rows, target_words) = map(group_pieces, (tokens.source_tokens, tokens.target_tokens))
     if not len(rows):
         return tokens
     counts = np.diff([*rows, len(tokens.target_tokens)])
@@ -111,8 +113,8 @@ def merge_subwords(tokens: AttentionMap) -> AttentionMap:
         return (summed / counts[:, None]).astype(np.float32)
 
     return AttentionMap(
-        _join(tokens.source_tokens, columns),
-        _join(tokens.target_tokens, rows),
+        source_words,
+        target_words,
         merge(tokens.weights),
         np.add.reduceat(tokens.log_probs, rows),
         None if tokens.head_weights is None else merge(tokens.head_weights),
@@ -211,15 +213,3 @@ def source_token_statistics(maps: Sequence[AttentionMap], low: float = 0.2, high
             hint = "under" if got < low else "over" if got > high else ""
             rows.append((sentence, position, token, got, "" if token == EOS else hint))
     return pd.DataFrame(rows, columns=["sentence", "position", "token", "coverage", "hint"])
-
-
-def _word_starts(tokens: Sequence[str]) -> list[int]:
-    def begins(token: str) -> bool:
-        return token == EOS or token.startswith(WORD_BOUNDARY) or not any(map(str.isalnum, token))
-
-    return [place for place, token in enumerate(tokens) if place == 0 or begins(token)]
-
-
-def _join(tokens: Sequence[str], starts: Sequence[int]) -> list[str]:
-    ends = [*starts[1:], len(tokens)]
-    return ["".join(tokens[start:end]).removeprefix(WORD_BOUNDARY) for start, end in zip(starts, ends, strict=True)]

@@ -17,6 +17,7 @@ from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
+from seq2seq.text.words import count_words
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -150,7 +151,7 @@ def quality_by_length(
     metrics: Sequence[str] = ("BLEU", "chrF2"),
     bootstrap: bool = True,
     language: str | None = None,
-    length_function: Callable[[str], int] = lambda text: len(text.split()),
+    length_function: Callable[[str], int] = count_words,
 ) -> pd.DataFrame:
     """Score translations in buckets of source length; buckets without a sentence are left out.
 
@@ -161,7 +162,8 @@ def quality_by_length(
         metrics: See `score_texts`.
         bootstrap: See `score_texts`.
         language: See `score_texts`.
-        length_function: Function that returns the length of a source, by default in words.
+        length_function: Function that returns the length of a source, by default in words, of which each character of
+            a script without spaces, such as Chinese, is one.
 
     Returns:
         One row per system, bucket and metric. Columns are:

@@ -1,7 +1,7 @@
 """Words of a text: counts, the pieces that spell them, and which of them a translation gets right.
 
 A word is what the grammar's `split_words` finds: letters and digits with the marks that join them (`o'clock`), or a
-single other mark. Case matters.
+single other mark. Each character of a script without spaces, such as Chinese, is a word. Case matters.
 """
 
 from collections import Counter

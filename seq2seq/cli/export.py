@@ -11,6 +11,7 @@ from seq2seq.cli.console import print_stdout, warn
 from seq2seq.export import ExportFormat
 from seq2seq.model_directory import WeightsDtype
 from seq2seq.plurals import pluralize
+from seq2seq.text.display_width import max_width, pad
 
 
 def export(
@@ -51,7 +52,7 @@ def export(
         on_warning=warn,
     )
     files = sorted(file for file in output.iterdir() if file.is_file())
-    width = max(len(file.name) for file in files)
+    width = max_width(file.name for file in files)
     size = decimal(sum(file.stat().st_size for file in files))
-    rows = [f"  {file.name:{width}}  {decimal(file.stat().st_size)}" for file in files]
+    rows = [f"  {pad(file.name, width)}  {decimal(file.stat().st_size)}" for file in files]
     print_stdout("\n".join([f"{output}: {pluralize(len(files), 'file')}, {size}", *rows]))

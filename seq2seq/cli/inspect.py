@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from seq2seq.cli.arguments import AsJson, Model
 from seq2seq.cli.console import print_stdout, write_json
 from seq2seq.plurals import pluralize
+from seq2seq.text.display_width import max_width, pad
 
 
 def inspect(
@@ -32,10 +33,10 @@ def inspect(
         return
     for title, rows in _tables(found).items():
         if rows:
-            width = max(map(len, rows))
+            width = max_width(rows)
             Console().print(title, style="bold", highlight=False)
             # Lines are not wrapped: paths, checksums and commands can be copied.
-            print_stdout("\n".join(f" {name:{width}}  {value}".rstrip() for name, value in rows.items()))
+            print_stdout("\n".join(f" {pad(name, width)}  {value}".rstrip() for name, value in rows.items()))
 
 
 def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:

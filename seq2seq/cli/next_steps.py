@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seq2seq.cli.console import print_stdout, warn
 from seq2seq.config import Config, TranslationConfig
 from seq2seq.storage.files import resolve_file
+from seq2seq.text.display_width import max_width, pad
 
 if TYPE_CHECKING:
     from seq2seq.training import TrainingReport
@@ -70,8 +71,8 @@ def program() -> str:
 
 
 def _aligned(uses: dict[str, str]) -> str:
-    width = max(map(len, uses)) + 1
-    return "\n".join(f"{f'{use}:':{width}} {command}" for use, command in uses.items())
+    width = max_width(uses) + 1
+    return "\n".join(f"{pad(f'{use}:', width)} {command}" for use, command in uses.items())
 
 
 def show_translations(model: Path, pairs: Sequence[tuple[str, str]]) -> None:

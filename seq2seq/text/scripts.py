@@ -23,6 +23,13 @@ UNSPACED_SCRIPTS = {
 # Their characters, and those of Chinese and Japanese, too, each for a set of a regular expression.
 FURTHER_UNSPACED = "".join(block for block, _ in UNSPACED_SCRIPTS.values())
 UNSPACED = f"{KANA}{HAN}{FURTHER_UNSPACED}"
+# Marks among them, such as vowels and tones, which belong to the character before.
+UNSPACED_MARKS = "".join(
+    character
+    for first, last in re.findall("(.)-(.)", f"{KANA}{FURTHER_UNSPACED}")
+    for character in map(chr, range(ord(first), ord(last) + 1))
+    if unicodedata.category(character)[0] == "M"
+)
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 

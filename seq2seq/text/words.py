@@ -8,10 +8,11 @@ them. In a script without spaces, each character is a word.
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from seq2seq.text.scripts import UNSPACED
+from seq2seq.text.scripts import UNSPACED, UNSPACED_MARKS
 
 if TYPE_CHECKING:  # the command line reads this before it needs NumPy
     import numpy as np
@@ -22,7 +23,9 @@ WORD_BOUNDARY = "▁"  # SentencePiece's mark of the start of a word
 EOS = "</s>"  # SentencePiece's piece for the end of a sentence, which has no text
 
 _UNITS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+_COUNTED = re.compile(rf"[{UNSPACED}][{UNSPACED_MARKS}]*|[^\s{UNSPACED}]+")
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]")
+_BYTE = re.compile("<0x([0-9A-F]{2})>")  # SentencePiece's piece for a byte of an unknown character
 
 Span = tuple[int, int]
 
@@ -53,6 +56,11 @@ def word_spans(text: str, tokenized: bool = False) -> list[Span]:
         else:
             spans.append((start, end))
     return spans
+
+
+def count_words(text: str) -> int:
+    """Number of words between spaces; in a script without spaces, each character with its marks is one."""
+    return len(_COUNTED.findall(text))
 
 
 def _is_inside_words(character: str) -> bool:
@@ -102,3 +110,51 @@ def pieces_of_words(pieces: Sequence[str], text: str, words: Sequence[Span]) -> 
     starts, ends = np.array(locate_pieces(pieces, text), np.int64).reshape(-1, 2).T
     word_starts, word_ends = np.array(words, np.int64).reshape(-1, 2).T
     return (starts[:, None] < word_ends) & (ends[:, None] > word_starts)
+
+
+def group_pieces(pieces: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Where words begin in a sequence of pieces, and the words.
+
+    A piece that starts with a space begins a word, as does one of punctuation only; `</s>` is a word of its own. In a
+    script without spaces, each piece begins a word. So no boundary is guessed: a piece of two Chinese characters stays
+    one word, and the bytes that spell one character, or a letter and its marks, are not divided.
+    """
+    texts = _spelled(pieces)
+    starts: list[int] = []
+    before = ""  # the last piece that has text
+    for place, text in enumerate(texts):
+        if place == 0 or (text and _begins_word(before, text)):
+            starts.append(place)
+        before = text or before
+    words = ["".join(texts[start:end]).removeprefix(WORD_BOUNDARY) for start, end in pairwise([*starts, len(texts)])]
+    return starts, words
+
+
+def _begins_word(before: str, text: str) -> bool:
+    if text == EOS or text.startswith(WORD_BOUNDARY):
+        return True
+    if unicodedata.category(text[0])[0] == "M":
+        return False
+    if not any(map(str.isalnum, text)):
+        return True
+    after = before[-1]
+    wide_mark = not after.isalnum() and unicodedata.east_asian_width(after) in "WF"  # such as a full stop in Chinese
+    unspaced = _IS_UNSPACED.match(text) or _IS_UNSPACED.match(after)
+    return before != WORD_BOUNDARY and (wide_mark or unspaced is not None)
+
+
+def _spelled(pieces: Sequence[str]) -> list[str]:
+    """Pieces in which the first of the bytes of a character has its text, and the others have none."""
+    texts, place = list(pieces), 0
+    while place < len(texts):
+        spelled = b""
+        for piece in pieces[place : place + 4]:  # a character has up to four bytes
+            byte = _BYTE.fullmatch(piece)
+            if byte is None:
+                break
+            spelled += bytes.fromhex(byte[1])
+            with suppress(UnicodeDecodeError):
+                texts[place : place + len(spelled)] = [spelled.decode(), *[""] * (len(spelled) - 1)]
+                break
+        place += max(len(spelled), 1)
+    return texts

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from seq2seq.corpora.downloads.catalogue import load_catalogue
 from tests.command import run
 from tests.documents import (
     DOCUMENTS,
+    FENCE,
     ROOT,
     SHELLS,
     SIZES,
@@ -36,8 +38,13 @@ from tests.toy import language_model_values, pairs, toy_values, write_corpus
 
 KINDS = {*SHELLS, "math", "python", "text", "yaml"}
 BLOCKS = {name: read_blocks(name) for name in DOCUMENTS}
+CHINESE_README = "README.zh.md"  # it has the commands of README.md, which a test compares
 STILL = {"math", "text"}  # nothing to run
-RUN = [name for name in DOCUMENTS if any(block.reason is None and block.kind not in STILL for block in BLOCKS[name])]
+RUN = [
+    name
+    for name in DOCUMENTS
+    if name != CHINESE_README and any(block.reason is None and block.kind not in STILL for block in BLOCKS[name])
+]
 PREPARED = {"runs/multi30k-en-de-small", "runs/pairs", "runs/quickstart"}  # made for documents that do not train them
 PRETRAINED = "phrasebook-en-de"
 
@@ -216,6 +223,24 @@ def test_the_readme_is_short_and_names_both_ways_to_begin():
     assert len(readme.encode()) <= 7000
     assert "`make quickstart`" in readme
     assert "`make test`" in readme
+
+
+def test_the_chinese_readme_has_the_commands_and_figures_of_the_english_one():
+    readmes = "README.md", CHINESE_README
+    english, chinese = ([_without_comments(block.text) for block in BLOCKS[name]] for name in readmes)
+    assert chinese == english
+    texts = [read_document(name) for name in readmes]
+    prose = [FENCE.sub("", text) for text in texts]
+    for what, pattern in (("code", r"`[^`]+`"), ("figure", r"(?<![\w./#-])\d+(?:[.,]\d+)*")):
+        english, chinese = (Counter(re.findall(pattern, " ".join(text.split()))) for text in prose)
+        assert chinese == english, f"{what}: {dict(chinese - english)} for {dict(english - chinese)}"
+    english, chinese = (set(re.findall(r"\]\(([^)\s]+)\)", text)) for text in texts)
+    assert english - chinese == {"README.zh.md"}
+    assert chinese - english == {"README.md", "docs/glossary.zh.md", "notebooks/zh"}
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r" +# .*$", "", text, flags=re.MULTILINE)
 
 
 def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():

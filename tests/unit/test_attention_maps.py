@@ -87,6 +87,26 @@ def test_words_have_their_pieces_weights(rng):
     np.testing.assert_allclose(words.head_weights[0], words.weights)
 
 
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        (["▁我", "要去", "打", "篮", "球", "。", "</s>"], ["我", "要去", "打", "篮", "球", "。", "</s>"]),
+        (
+            ["▁", "私", "は", "Ke", "ras", "を", "使う", "、", "G", "PU"],
+            ["私", "は", "Keras", "を", "使う", "、", "GPU"],
+        ),
+        (["▁한", "국", "▁사람"], ["한국", "사람"]),  # Korean has spaces
+        (["▁ท", "ี", "่", "น", "ี่"], ["ที่", "นี่"]),  # vowels and tones belong to the letter before
+        (["▁打", "<0xE7>", "<0xAF>", "<0xAE>", "<0xE7>", "<0x90>", "<0x83>", "x"], ["打", "篮", "球", "x"]),
+        (["▁a", "<0xC3>", "<0xA9>", "b", "<0xE7>", "c"], ["aéb<0xE7>c"]),  # a byte that is no character stays
+    ],
+)
+def test_pieces_of_a_script_without_spaces_are_words_as_they_are(rng, pieces, words):
+    found = merge_subwords(random_map(rng, pieces, pieces))
+    assert found.source_tokens == found.target_tokens == words
+    np.testing.assert_allclose(found.weights.sum(axis=1), 1, rtol=1e-5)
+
+
 def test_tables_say_what_the_maps_say(rng):
     maps = [random_map(rng, [*"abc", "</s>"], list("xy")), random_map(rng, ["d", "</s>"], list("uvw"))]
     table = target_token_statistics(maps)
@@ -196,6 +216,18 @@ def test_attention_in_text():
         "     │ │ ┌ </s>",
         "▁der     ░",
         "</s> ▒ ▓ █",
+    ]
+
+
+def test_attention_in_text_is_aligned_by_the_width_of_characters():
+    tokens = ["▁我要", "e\u0301", "x", "</s>"]  # 5, 1, 1 and 4 cells
+    hypothesis = Hypothesis("", -1.0, tokens, np.zeros(4, np.float32), np.ones((4, 1), np.float32))
+    assert render_attention(Translation(["▁去"], [hypothesis])).split("\n") == [
+        "      ┌ ▁去",
+        "▁我要 █",
+        "    e\u0301 █",
+        "    x █",
+        " </s> █",
     ]
 
 

@@ -157,12 +157,26 @@ def test_a_wrong_option_would_be_found(span, problem):
     assert found is None if problem is None else found.startswith(problem)
 
 
+def glossary(name: str) -> list[tuple[str, str, str]]:
+    """Term, Chinese name and meaning of each row."""
+    return re.findall(r"^\| \*\*(.+?)\*\* \| (.*?) \| (.+) \|$", read(name), re.MULTILINE)
+
+
 def test_the_glossary_is_sorted_and_has_a_chinese_name_for_each_term():
-    rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.*?) \| (.+) \|$", read("docs/glossary.md"), re.MULTILINE)
+    rows = glossary("docs/glossary.md")
     terms = [term.lower() for term, *_ in rows]
     assert terms == sorted(terms)
     assert len(set(terms)) == len(terms) > 80
     assert all(re.search("[\u4e00-\u9fff]", chinese) for _, chinese, _ in rows)
+
+
+def test_both_glossaries_have_the_same_terms_names_and_links():
+    english, chinese = glossary("docs/glossary.md"), glossary("docs/glossary.zh.md")
+    assert [row[:2] for row in chinese] == [row[:2] for row in english], "a term needs a row in both"
+    for (term, _, one), (_, _, other) in zip(english, chinese, strict=True):
+        assert re.search("[\u4e00-\u9fff].*(。|`|）)$", other), term
+        for pattern in (r"\]\(([^)\s]+)\)", "`[^`]+`"):  # links and code
+            assert sorted(re.findall(pattern, other)) == sorted(re.findall(pattern, one)), term
 
 
 def test_the_page_of_commands_has_each_with_the_first_sentence_of_its_help():

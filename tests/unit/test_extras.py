@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.challenge.sets import ChallengeReport
 from seq2seq.errors import MissingExtraError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION_NAME, missing_extra_error, require_extra
 
@@ -28,7 +27,6 @@ EXTRA_OF = {
     "IPython": "notebooks",
     "apache_beam": "apache-beam",
 }
-REPORT = ChallengeReport((), ())
 
 
 def fresh(module):
@@ -59,7 +57,7 @@ def call(module, function, *arguments):
             "--engine apache-beam",
             lambda: call("bulk.apache_beam", "translate_on_apache_beam", None),
         ),
-        ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", REPORT, Path())),
+        ("matplotlib", "analysis", "A plot", lambda: fresh("seq2seq.analysis.plots.figure")),
         ("pandas", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
         ("scipy", "analysis", "seq2seq.analysis.plots.cells", lambda: fresh("seq2seq.analysis.plots.cells")),
         (

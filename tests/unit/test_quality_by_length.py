@@ -46,6 +46,10 @@ def test_intervals_hold_the_score_and_edges_begin_buckets():
     texts = [("a b", "x"), ("a b c", "y"), ("a b c d e", "z")]
     by_words = quality_by_length({"s": ["x", "y", "z"]}, texts, (3, 4), metrics=["chrF2"], bootstrap=False)
     assert by_words["length"].tolist() == ["2", "3", "4-5"]
+    texts = [("我要去。", "x"), ("我要去 Oslo 打篮球。", "y"), ("ที่นี่", "z")]  # each character with its marks is a word
+    by_characters = quality_by_length({"s": ["x", "y", "z"]}, texts, (3, 5), metrics=["chrF2"], bootstrap=False)
+    assert by_characters["length"].tolist() == ["2", "3-4", "5-8"]
+    texts = [("a b", "x"), ("a b c", "y"), ("a b c d e", "z")]
     by_letters = quality_by_length(
         {"s": ["x", "y", "z"]}, texts, (4,), metrics=["chrF2"], bootstrap=False, length_function=len
     )

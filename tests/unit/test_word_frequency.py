@@ -32,6 +32,18 @@ def by_hand(hypotheses, low, high):
     return matched, reference, hypothesis
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("我要去Oslo打篮球。", ["我", "要", "去", "Oslo", "打", "篮", "球", "。"]),
+        ("3 o'clock, 1.5 Ünï_x!", ["3", "o'clock", ",", "1.5", "Ünï_x", "!"]),
+        ("か\u3099ที่นี่", ["か\u3099", "ที่", "นี่"]),
+    ],
+)
+def test_each_character_of_a_script_without_spaces_is_a_word(text, words):
+    assert list(word_counts([text]).elements()) == words
+
+
 def test_counts_and_matches():
     assert Counter(" ".join(TRAIN).split()) == COUNTS
     matches = word_matches(HYPOTHESES, REFERENCES).set_index(["sentence", "word"])

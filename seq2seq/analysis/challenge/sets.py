@@ -251,7 +251,7 @@ def plot_report(report: ChallengeReport, path: Path) -> None:
         CorpusError, StorageError: The file cannot be written.
     """
     with require_extra("analysis", needed_by="A plot"):
-        from matplotlib.figure import Figure
+        from seq2seq.analysis.plots.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     phenomena, distances = figure.subplots(1, 2, width_ratios=(1, 1))

@@ -1,4 +1,4 @@
-"""Plots of the results of `seq2seq.analysis`; each function returns a matplotlib `Figure`."""
+"""Plots of the results of `seq2seq.analysis`; each function returns a `Figure` of Matplotlib (`figure.py`)."""
 
 import sys
 from contextlib import suppress

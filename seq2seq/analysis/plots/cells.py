@@ -10,8 +10,9 @@ from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
-    from matplotlib.figure import Figure
     from scipy.stats import gmean  # type: ignore[import-untyped]
+
+    from seq2seq.analysis.plots.figure import Figure
 
 NORM_LABELS = {
     "spectral": "spectral norm of\nd state T / d state T - d",

@@ -13,9 +13,10 @@ from seq2seq.model_directory.pretrained import find_model
 
 with require_extra("analysis", needed_by=__name__):
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
+
+    from seq2seq.analysis.plots.figure import Figure
 
 Curve = list[tuple[float, float]]  # pairs of x and y
 PANELS = {  # key of a validation, and its label

@@ -14,9 +14,10 @@ with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection
-    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
+
+    from seq2seq.analysis.plots.figure import Figure
 
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
 BAR_INCHES = 0.18  # width of the colour bar

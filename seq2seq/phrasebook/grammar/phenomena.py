@@ -8,8 +8,11 @@ from typing import Any
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import DerivationStep, Node, Rule, RuleSet
 from seq2seq.phrasebook.grammar.syntax import Syntax
+from seq2seq.text.scripts import UNSPACED, UNSPACED_MARKS
 
-WORD = re.compile(r"\w+(?:[.,:'-]\w+)*|[^\w\s]")
+# In a script without spaces, each character is a word, with the marks that combine with it.
+_LETTERS = rf"[^\W{UNSPACED}]+"
+WORD = re.compile(rf"[{UNSPACED}][{UNSPACED_MARKS}]*|{_LETTERS}(?:[.,:'-]{_LETTERS})*|[^\w\s]")
 
 
 class Phenomena:
@@ -101,7 +104,10 @@ def iterate_nodes(node: Node) -> Iterator[Node]:
 
 
 def split_words(sentence: str) -> list[str]:
-    """Return words, numbers and punctuation marks; marks within a number or a word are not split off."""
+    """Return words, numbers and punctuation marks; marks within a number or a word are not split off.
+
+    Each character of a script without spaces, such as Chinese, is a word.
+    """
     return WORD.findall(sentence)
 
 
