@@ -20,7 +20,8 @@ from seq2seq.layers import Recurrence
 from seq2seq.layers.cells import CELLS, GRUCell, LSTMCell, make_cell
 
 SENTENCES, STEPS = 64, 20
-ARITHMETIC = ("Add", "Sub", "Mul", "Sigmoid", "Tanh", "Relu", "Neg", "Mean", "Rsqrt", "Squared", "Select", "FloorMod", "Softplus")
+FUNCTIONS = ("Sigmoid", "Tanh", "Relu", "Softplus", "Rsqrt")
+ARITHMETIC = (*FUNCTIONS, "Add", "Sub", "Mul", "Neg", "Mean", "Squared", "Select", "FloorMod")
 
 
 class Layer:

@@ -136,13 +136,13 @@ class RecurrentStackConfig(Section):
             )
         if self.cell in LINEAR_CELLS and self.transition_depth > 1:
             raise ValueError(
-                f"'transition_depth' is {self.transition_depth}: 'cell: {self.cell}' computes its gates from its input, "
-                "and only the first cell of a time step has one. Use 1; for a deeper network, raise 'layers'"
+                f"'transition_depth' is {self.transition_depth}: 'cell: {self.cell}' computes its gates from its "
+                "input, and only the first cell of a time step has one. Use 1; for a deeper network, raise 'layers'"
             )
         if self.cell in LINEAR_CELLS and self.recurrent_dropout:
             raise ValueError(
-                f"'recurrent_dropout' is {self.recurrent_dropout}: 'cell: {self.cell}' has no recurrent product to which "
-                "it could apply. Use 0, and 'dropout' with 'variational_dropout: true'"
+                f"'recurrent_dropout' is {self.recurrent_dropout}: 'cell: {self.cell}' has no recurrent product to "
+                "which it could apply. Use 0, and 'dropout' with 'variational_dropout: true'"
             )
         if self.variational_dropout and not self.dropout:
             raise ValueError("'variational_dropout: true' needs a 'dropout' above 0")
@@ -154,8 +154,8 @@ class RecurrentStackConfig(Section):
 
     def min_parameters(self, inputs: int) -> int:
         """A lower bound of the number of parameters of the stack, for inputs of this width."""
-        # Two directions halve the units, and a clockwork cell omits half of its matrix. Without recurrent matrices, only
-        # the first cell of each layer has a matrix, and that of the bottom layer is the one for the inputs.
+        # Two directions halve the units, and a clockwork cell omits half of its matrix. Without recurrent matrices,
+        # only the first cell of each layer has a matrix, and that of the bottom layer is the one for the inputs.
         without_recurrent_matrix = self.cell in (*LINEAR_CELLS, "sru")
         matrices = self.layers - 1 if without_recurrent_matrix else self.layers * self.transition_depth
         return inputs * self.units + self.units**2 // 4 * matrices

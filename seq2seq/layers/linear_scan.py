@@ -1,15 +1,15 @@
 """Linear recurrences h_t = a_t * h_{t-1} + b_t over whole sequences, by a parallel scan instead of a loop over time.
 
-Two steps are one step of the same form: (a_2, b_2) after (a_1, b_1) is (a_2 * a_1, a_2 * b_1 + b_2). Steps can therefore
-be combined in any grouping. Here, time is divided into blocks of `BLOCK` steps:
+Two steps are one step of the same form: (a_2, b_2) after (a_1, b_1) is (a_2 * a_1, a_2 * b_1 + b_2). Steps can
+therefore be combined in any grouping. Here, time is divided into blocks of `BLOCK` steps:
 
     1. within each block, for all blocks at once: the decay and the state after each step, from a state of zero
     2. across blocks, in rounds that double the distance (1, 2, 4, ... blocks): the state before each block
     3. both together, for all steps at once
 
 So T steps take `BLOCK` operations and log2(T / BLOCK) rounds one after the other, and the number of multiplications is
-proportional to T. With 0 <= a_t <= 1, products of decays can underflow to 0 but not overflow, and nothing is divided or
-taken the logarithm of: the scan is as exact as the loop, in 16 bits, too, and for states and inputs of either sign.
+proportional to T. With 0 <= a_t <= 1, products of decays can underflow to 0 but not overflow, and there are no
+divisions and no logarithms: the scan is as exact as the loop, also in 16 bits, and for states and inflows of any sign.
 
 Source:
     Hillis and Steele (1986) for the rounds; Blelloch (1990), section 1.4, for linear recurrences; Martin and Cundy

@@ -174,7 +174,7 @@ def test_gradients_by_each_state_on_the_way_equal_finite_differences(kind, rng):
         def nudged(step, part, unit, by, row=row, states=states):
             state = states[step].copy()
             state[part][unit] += by
-            if part == parts[1]:
+            if part in parts[1:2]:
                 state[parts[0]] = OPENED[kind](
                     x[row, step - 1], states[step - 1][parts[0]], state[part], weights_of(cell)
                 )

@@ -69,8 +69,8 @@ def make_cell(
         return CELLS[kind](units, initializers=initializers, **reads, **kwargs)
     if issubclass(CELLS[kind], LinearCell):
         raise ArgumentError(
-            f"make_cell: transition_depth: found {transition_depth}. The further cells of a time step read no input, and "
-            f"'{kind}' computes its gates and its candidate from nothing else. Use 1."
+            f"make_cell: transition_depth: found {transition_depth}. The further cells of a time step read no input, "
+            f"and '{kind}' computes its gates and its candidate from nothing else. Use 1."
         )
     shared: dict[str, Any] = {"initializers": initializers, "dtype": kwargs.get("dtype")}
     cells = [

@@ -10,8 +10,8 @@ class LinearCell(Cell):
 
         h_t = a_t * h + b_t                        with h = h_{t-1}, and a_t and b_t computed from x_t alone
 
-    `Recurrence` computes a_t and b_t of all steps at once and then runs `linear_scan`; `step` is the same recurrence for
-    decoding. A subclass defines `coefficients`.
+    `Recurrence` computes a_t and b_t of all steps at once and then runs `linear_scan`; `step` is the same recurrence,
+    for decoding. A subclass defines `coefficients`.
 
     Raises:
         ValueError: A step gets a mask for recurrent dropout: there is no recurrent product to which it could apply.
