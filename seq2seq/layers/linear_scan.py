@@ -43,8 +43,8 @@ def linear_scan(decay: tf.Tensor, inflow: tf.Tensor, initial: tf.Tensor) -> tf.T
 
         def gradient(d_states: tf.Tensor) -> tuple[tf.Tensor, ...]:
             after = tf.concat([a[1:], tf.zeros_like(a[:1])], axis=0)
-            backwards = (tf.reverse(value, axis=[0]) for value in (after, d_states))
-            d_inflow = tf.reverse(_scan(*backwards, tf.zeros_like(h0)), axis=[0])
+            backwards = _scan(tf.reverse(after, axis=[0]), tf.reverse(d_states, axis=[0]), tf.zeros_like(h0))
+            d_inflow = tf.reverse(backwards, axis=[0])
             before = tf.concat([h0[None], states[:-1]], axis=0)
             return d_inflow * before, d_inflow, d_inflow[0] * a[0]
 
@@ -62,9 +62,9 @@ def _scan(a: tf.Tensor, b: tf.Tensor, h0: tf.Tensor) -> tf.Tensor:
         full = tf.pad(values, [[0, -steps % BLOCK], [0, 0], [0, 0]])
         return tf.unstack(tf.reshape(full, [-1, BLOCK, rows, units]), axis=1)
 
-    (decay, *decays), (state, *states) = in_blocks(a), in_blocks(b)
+    (decay, *decays), (state, *inflows) = in_blocks(a), in_blocks(b)
     within = [(decay, state)]
-    for a_k, b_k in zip(decays, states, strict=True):
+    for a_k, b_k in zip(decays, inflows, strict=True):
         decay, state = a_k * decay, a_k * state + b_k
         within.append((decay, state))
     start = _before_each_block(decay, state, h0)
@@ -79,8 +79,9 @@ def _before_each_block(decay: tf.Tensor, state: tf.Tensor, h0: tf.Tensor) -> tf.
     state = tf.concat([h0[None], state[:-1]], axis=0)
 
     def double(distance: tf.Tensor, decay: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        earlier = (tf.concat([tf.zeros_like(x[:distance]), x[:-distance]], axis=0) for x in (decay, state))
-        decay_before, state_before = earlier
-        return 2 * distance, decay * decay_before, decay * state_before + state
+        def earlier(values: tf.Tensor) -> tf.Tensor:
+            return tf.concat([tf.zeros_like(values[:distance]), values[:-distance]], axis=0)
+
+        return 2 * distance, decay * earlier(decay), decay * earlier(state) + state
 
     return tf.while_loop(lambda distance, *_: distance < tf.shape(decay)[0], double, (1, decay, state))[2]

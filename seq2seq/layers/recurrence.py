@@ -141,7 +141,8 @@ class Recurrence(ConfigurableLayer):
         return [*outputs, *states]
 
     def _scan(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
-        states = linear_scan(*self.cell.coefficients(self.cell.project(inputs)), initial[0])
+        decay, inflow = self.cell.coefficients(self.cell.project(inputs))
+        states = linear_scan(decay, inflow, initial[0])
         return [states, states]
 
     def _fused(self, inputs: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None) -> list[tf.Tensor]:

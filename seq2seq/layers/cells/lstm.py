@@ -202,7 +202,7 @@ class SLSTMCell(LSTMCell):
         c_t = (f_t * n * c + i_t * g_t) / n_t                  cell state
         h_t = o_t * c_t                                        hidden state, with h, c and n of step t-1
 
-    n_t can be too large for any number, so it is kept as its logarithm m_t, the stabiliser:
+    n_t can exceed the largest floating-point number, so it is kept as its logarithm m_t, the stabiliser:
 
         k_t = f_t * n / n_t = sigmoid(log f_t + m - log i_t)   share of the cell state that is kept
         m_t = log(exp(log f_t + m) + exp(log i_t))             stabiliser, with m = m_{t-1}
