@@ -1,6 +1,6 @@
 """Cost of each cell: parameters, operations per step, and training speed of a layer, with all cells taking turns.
 
-python benchmarks/cells.py [--units 256] [--rounds 5] [--json FILE]
+python benchmarks/cells.py [--cells gru sru] [--units 256] [--rounds 5] [--json FILE]
 
 A layer has as many inputs as units. Counted are its parameters; the multiplications in the matrix products of a step,
 and those of them that depend on the state and are therefore inside the loop over time; and the element-wise operations
@@ -20,7 +20,8 @@ from seq2seq.layers import Recurrence
 from seq2seq.layers.cells import CELLS, GRUCell, LSTMCell, make_cell
 
 SENTENCES, STEPS = 64, 20
-ARITHMETIC = ("Add", "Sub", "Mul", "Sigmoid", "Tanh", "Relu", "Neg", "Mean", "Rsqrt", "Squared", "Select", "FloorMod")
+FUNCTIONS = ("Sigmoid", "Tanh", "Relu", "Softplus", "Rsqrt")
+ARITHMETIC = (*FUNCTIONS, "Add", "Sub", "Mul", "Neg", "Mean", "Squared", "Select", "FloorMod")
 
 
 class Layer:
@@ -73,11 +74,12 @@ class Layer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", nargs="+", choices=sorted(CELLS), default=list(CELLS), metavar="CELL")
     parser.add_argument("--units", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    layers = {kind: Layer(kind, options.units) for kind in CELLS}
+    layers = {kind: Layer(kind, options.units) for kind in dict.fromkeys(["gru", *options.cells])}
     runs: dict[str, Callable[[], float]] = {kind: layer.tokens_per_second for kind, layer in layers.items()}
     in_turns(runs, 1)  # traces
     speeds = in_turns(runs, options.rounds)

@@ -5,6 +5,8 @@
 
 import numpy as np
 
+from seq2seq.config.network import LINEAR_CELLS
+from seq2seq.layers.cells import CELLS
 from tests.reference import gru_step, lstm_step, normalize, per_gate, sigmoid
 
 
@@ -127,6 +129,33 @@ def sru(x, states, weights):
     return r * c + (1 - r) * a[3], [c]
 
 
+def min_gru(x, states, weights):
+    (h,) = states
+    z = sigmoid(x @ gate(weights, "kernel", 0, 2) + gate(weights, "bias", 0, 2))
+    h = (1 - z) * h + z * (x @ gate(weights, "kernel", 1, 2) + gate(weights, "bias", 1, 2))
+    return h, [h]
+
+
+def min_lstm(x, states, weights):
+    (h,) = states
+    i, f = (sigmoid(x @ gate(weights, "kernel", k, 3) + gate(weights, "bias", k, 3)) for k in range(2))
+    h = f / (f + i) * h + i / (f + i) * (x @ gate(weights, "kernel", 2, 3) + gate(weights, "bias", 2, 3))
+    return h, [h]
+
+
+def slstm(x, states, weights):
+    """As in the paper, whose stabiliser is the larger exponent; the cell keeps c / n, and m + log n."""
+    h, c, m = states
+    n = np.ones_like(m)
+    log_i, z = affine(x, h, weights, 0, 4), np.tanh(affine(x, h, weights, 2, 4))
+    log_f = m - np.logaddexp(0, -affine(x, h, weights, 1, 4))
+    m = np.maximum(log_f, log_i)
+    f, i = np.exp(log_f - m), np.exp(log_i - m)
+    c, n = f * c + i * z, f * n + i
+    h = sigmoid(affine(x, h, weights, 3, 4)) * c / n
+    return h, [h, c / n, m + np.log(n)]
+
+
 def clockwork(x, states, weights):
     """The second state counts steps; group k moves at multiples of 2^k and reads itself and slower groups."""
     h, clock = states
@@ -156,5 +185,11 @@ STEPS = {
     "cifg": cifg,
     "depth_gated_lstm": depth_gated_lstm,
     "layer_norm_lstm": layer_norm_lstm,
+    "slstm": slstm,
+    "min_gru": min_gru,
+    "min_lstm": min_lstm,
     "sru": sru,
 }
+
+# Cells that read their state, and can be further cells of a time step.
+READING = sorted(set(CELLS) - set(LINEAR_CELLS))

@@ -1,8 +1,9 @@
 """Gradients through time: how a state depends on earlier ones, and how the gradient of a loss changes on its way back.
 
 All results are exact, by automatic differentiation. The state of a cell is everything that a step passes to the next: h
-in most cells, c in an SRU, y in a Jordan network, [h, c] in an LSTM. `state_slices` has the slices of its parts:
-`hidden, cell_state = state_slices(lstm)`. The clock of a clockwork RNN has no gradient and is left out.
+in most cells, c in an SRU, y in a Jordan network, [h, c] in an LSTM, [h, c, m] in an sLSTM. `state_slices` has the
+slices of its parts: `hidden, cell_state = state_slices(lstm)`. The clock of a clockwork RNN has no gradient and is left
+out.
 
 The Jacobian of a step has a row for each number of the new state and a column for each number of the old one. Products
 of Jacobians tell how the last state changes with an earlier one. For the h of an LSTM, this is how the last h changes

@@ -11,10 +11,13 @@ CellName = Literal[
     "gru",
     "gru_reset_before",
     "mgu",
+    "min_gru",
     "lstm",
     "peephole_lstm",
     "cifg",
     "depth_gated_lstm",
+    "slstm",
+    "min_lstm",
     "sru",
     "layer_norm_gru",
     "layer_norm_lstm",
@@ -30,10 +33,11 @@ Residual = Annotated[bool | Literal["highway"], bool_or_literal("highway")]
 CELL_PAPERS = (
     "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
     "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Yao et al. 2015 (depth_gated_lstm); "
-    "Lei et al. 2018 (sru); Ba et al. 2016 (layer_norm_*); Elman 1990 (elman*); Le et al. 2015 (irnn); "
-    "Jordan 1986 (jordan); Koutník et al. 2014 (clockwork)"
+    "Beck et al. 2024 (slstm); Feng et al. 2024 (min_*); Lei et al. 2018 (sru); Ba et al. 2016 (layer_norm_*); "
+    "Elman 1990 (elman*); Le et al. 2015 (irnn); Jordan 1986 (jordan); Koutník et al. 2014 (clockwork)"
 )
 CLOCKWORK_GROUPS = 4  # groups of units
+LINEAR_CELLS = ("min_gru", "min_lstm")  # cells whose gates and candidates read only the input
 VARIATIONAL_DROPOUT_PAPER = "Gal and Ghahramani 2016"
 TYING = {
     "none": "separate tables for source, target and output",
@@ -130,6 +134,16 @@ class RecurrentStackConfig(Section):
                 f"'units' is {self.units}: 'cell: clockwork' needs {CLOCKWORK_GROUPS} groups of equal width in each "
                 "direction"
             )
+        if self.cell in LINEAR_CELLS and self.transition_depth > 1:
+            raise ValueError(
+                f"'transition_depth' is {self.transition_depth}: 'cell: {self.cell}' computes its gates from its "
+                "input, and only the first cell of a time step has one. Use 1; for a deeper network, raise 'layers'"
+            )
+        if self.cell in LINEAR_CELLS and self.recurrent_dropout:
+            raise ValueError(
+                f"'recurrent_dropout' is {self.recurrent_dropout}: 'cell: {self.cell}' has no recurrent product to "
+                "which it could apply. Use 0, and 'dropout' with 'variational_dropout: true'"
+            )
         if self.variational_dropout and not self.dropout:
             raise ValueError("'variational_dropout: true' needs a 'dropout' above 0")
         return self
@@ -140,10 +154,11 @@ class RecurrentStackConfig(Section):
 
     def min_parameters(self, inputs: int) -> int:
         """A lower bound of the number of parameters of the stack, for inputs of this width."""
-        # Two directions halve the units, and a clockwork cell omits half of its matrix; the bottom layer of SRUs has no
-        # recurrent matrix.
-        square = self.units**2 // 4
-        return inputs * self.units + square * (self.layers * self.transition_depth - (self.cell == "sru"))
+        # Two directions halve the units, and a clockwork cell omits half of its matrix. Without recurrent matrices,
+        # only the first cell of each layer has a matrix, and that of the bottom layer is the one for the inputs.
+        without_recurrent_matrix = self.cell in (*LINEAR_CELLS, "sru")
+        matrices = self.layers - 1 if without_recurrent_matrix else self.layers * self.transition_depth
+        return inputs * self.units + self.units**2 // 4 * matrices
 
     def describe(self) -> str:
         words = [f"{pluralize(self.layers, 'layer')} of {self.cell}", f"{self.units} units"]

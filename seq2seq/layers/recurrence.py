@@ -7,12 +7,13 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.base import ConfigurableLayer
-from seq2seq.layers.cells import GRUCell, LSTMCell
+from seq2seq.layers.cells import GRUCell, LinearCell, LSTMCell
 from seq2seq.layers.cudnn import CuDNNWeights, run_cudnn
+from seq2seq.layers.linear_scan import linear_scan
 from seq2seq.layers.recurrent_scan import recurrent_scan
 from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence
 
-Implementation = Literal["auto", "reference", "hoisted", "fused", "cudnn"]
+Implementation = Literal["auto", "reference", "hoisted", "scan", "fused", "cudnn"]
 
 
 class Recurrence(ConfigurableLayer):
@@ -27,9 +28,10 @@ class Recurrence(ConfigurableLayer):
         reverse: Read from the last token to the first; each output stays at the position of its token.
         implementation: `reference`: the cell's own `call` in a loop, differentiated by TensorFlow. `hoisted`: any
             cell with `project` and `step`; the input product and the weight gradients are computed outside the loop.
-            `fused`: the same for GRU and LSTM, with gradients written by hand. `cudnn`: GRU and LSTM on a GPU, without
-            a recurrent mask. `auto`: the last of these that applies. All agree to 1e-5 in float32. A graph traced
-            with `cudnn` does not load on a CPU: use `fused` before exporting.
+            `scan`: any `LinearCell`, by a parallel scan instead of a loop. `fused`: as `hoisted`, for GRU and LSTM,
+            with gradients written by hand. `cudnn`: GRU and LSTM on a GPU, without a recurrent mask. `auto`: the last
+            of these that applies. All agree to 1e-5 in float32. A graph traced with `cudnn` does not load on a CPU: use
+            `fused` before exporting.
 
     Shapes: B batch, T steps (at least 1), I input width, U units.
         inputs      (B, T, I)  compute dtype
@@ -41,7 +43,8 @@ class Recurrence(ConfigurableLayer):
 
     Raises:
         ValueError: `implementation` is unknown; it is `fused` or `cudnn` and the cell is neither a GRUCell nor an
-            LSTMCell; or there is a recurrent mask and the implementation does not support one.
+            LSTMCell; it is `scan` and the cell is no LinearCell; or there is a recurrent mask and the implementation
+            does not support one.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Recurrence(ConfigurableLayer):
             raise ValueError(
                 f"implementation {implementation!r} needs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
             )
+        if implementation == "scan" and not isinstance(cell, LinearCell):
+            raise ValueError(f"implementation 'scan' needs a LinearCell, found a {type(cell).__name__}")
         self.cell, self.reverse, self.implementation = cell, reverse, implementation
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -79,8 +84,8 @@ class Recurrence(ConfigurableLayer):
         if implementation == "cudnn":
             outputs, (states,) = run_cudnn(_mode(self.cell), inputs, lengths, [_weights(self.cell)], [initial])
         else:
-            loops: dict[str, Any] = {"reference": self._reference, "hoisted": self._hoisted, "fused": self._fused}
-            outputs, *sequences = loops[implementation](tf.transpose(inputs, [1, 0, 2]), initial, state_mask)
+            run = getattr(self, f"_{implementation}")
+            outputs, *sequences = run(tf.transpose(inputs, [1, 0, 2]), initial, state_mask)
             outputs, states = tf.transpose(outputs, [1, 0, 2]), [_at_end(sequence, lengths) for sequence in sequences]
         outputs = _without_padding(outputs, lengths)
         if self.reverse:
@@ -93,15 +98,19 @@ class Recurrence(ConfigurableLayer):
 
     def choose_implementation(self, mask: tf.Tensor | None = None) -> Implementation:
         """The implementation that runs with a recurrent mask (B, U), or without one."""
-        if mask is not None and self.implementation in ("reference", "cudnn"):
-            raise ValueError(f"implementation {self.implementation!r} takes no recurrent mask")
-        if self.implementation != "auto":
-            return self.implementation
+        chosen = self._fastest(mask) if self.implementation == "auto" else self.implementation
+        if mask is not None and chosen in ("reference", "scan", "cudnn"):
+            raise ValueError(f"implementation {chosen!r} takes no recurrent mask")
+        return chosen
+
+    def _fastest(self, mask: tf.Tensor | None) -> Implementation:
         if type(self.cell) in (GRUCell, LSTMCell):
             return "cudnn" if mask is None and tf.config.list_logical_devices("GPU") else "fused"
+        if isinstance(self.cell, LinearCell):
+            return "scan"
         return "hoisted" if hasattr(self.cell, "step") else "reference"
 
-    # The loops read inputs (T, B, I) and return outputs and each state after every step, (T, B, U).
+    # These read inputs (T, B, I) and return outputs and each state after every step, (T, B, U).
 
     def _reference(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
         steps = tf.shape(inputs)[0]
@@ -130,6 +139,11 @@ class Recurrence(ConfigurableLayer):
             output_dtypes=[inputs.dtype],
         )
         return [*outputs, *states]
+
+    def _scan(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
+        decay, inflow = self.cell.coefficients(self.cell.project(inputs))
+        states = linear_scan(decay, inflow, initial[0])
+        return [states, states]
 
     def _fused(self, inputs: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None) -> list[tf.Tensor]:
         projected, kernel = self.cell.project(inputs), tf.convert_to_tensor(self.cell.recurrent_kernel)

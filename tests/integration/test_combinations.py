@@ -41,6 +41,11 @@ COMBINATIONS = {
         "decoder": {"cell": "lstm", "attention": "none", "context": "every_step", "bridge": "max"},
         "training": {"precision": "mixed_float16", "ema_decay": 0.8},
     },
+    "parallel scan, exponential gates": {
+        "encoder": {"cell": "min_gru", "layers": 2, "bidirectional": "alternating", "dropout": 0.2},
+        "decoder": {"cell": "slstm", **EVERY_DROPOUT},
+        "training": {"ema_decay": 0.9},
+    },
     "subword sampling, in the first of two epochs": {
         "tokenizer": {"sampling": {"source_alpha": 0.3, "target_alpha": 0.5, "last_epoch": 1}},
         "training": {"accumulation_steps": 2},

@@ -176,8 +176,9 @@ def test_wrong_type_or_range_names_key_and_value(sections, key, found) -> None:
 def test_wrong_choice_lists_the_accepted_ones() -> None:
     assert message_of(decoder={"cell": "rnn"}) == (
         "recipe.yaml: 'decoder.cell': found 'rnn'. "
-        "Input should be 'gru', 'gru_reset_before', 'mgu', 'lstm', 'peephole_lstm', 'cifg', 'depth_gated_lstm', 'sru', "
-        "'layer_norm_gru', 'layer_norm_lstm', 'elman', 'elman_sigmoid', 'elman_relu', 'irnn', 'jordan' or 'clockwork'."
+        "Input should be 'gru', 'gru_reset_before', 'mgu', 'min_gru', 'lstm', 'peephole_lstm', 'cifg', "
+        "'depth_gated_lstm', 'slstm', 'min_lstm', 'sru', 'layer_norm_gru', 'layer_norm_lstm', 'elman', "
+        "'elman_sigmoid', 'elman_relu', 'irnn', 'jordan' or 'clockwork'."
     )
     message = message_of(search={"length_penalty": "long"})
     assert "search.length_penalty" in message

@@ -158,6 +158,16 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
             "decoder: 'variational_dropout: true' needs a 'dropout' above 0.",
         ),
         (
+            "decoder.cell=min_gru decoder.transition_depth=2",
+            "decoder: 'transition_depth' is 2: 'cell: min_gru' computes its gates from its input, and only the first "
+            "cell of a time step has one. Use 1; for a deeper network, raise 'layers'.",
+        ),
+        (
+            "encoder.cell=min_lstm encoder.recurrent_dropout=0.2",
+            "encoder: 'recurrent_dropout' is 0.2: 'cell: min_lstm' has no recurrent product to which it could apply. "
+            "Use 0, and 'dropout' with 'variational_dropout: true'.",
+        ),
+        (
             "decoder.attention=none search.unk_handling=replace",
             "'search.unk_handling: replace' needs attention weights, but 'decoder.attention' is none.",
         ),

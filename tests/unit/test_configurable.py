@@ -1,7 +1,6 @@
 """Cells, recurrences and what stacks of them are made of are made again from their configuration, plain values."""
 
 import json
-from itertools import product
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from seq2seq.layers.stack import RecurrentStack
 from seq2seq.models.networks import DECODERS, make_decoder
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
+from tests.family import READING
 
 B, S, UNITS = 2, 3, 4
 STREAM, MASK = RandomStream(7), tf.constant([[True, True, True], [True, False, False]])
@@ -40,7 +40,8 @@ def decoder(form, **options):
 
 # How each is made.
 LAYERS = {
-    **{f"{kind} {depth}": (lambda kind=kind, depth=depth: cell(kind, depth)) for kind, depth in product(CELLS, (1, 2))},
+    **{kind: (lambda kind=kind: cell(kind)) for kind in CELLS},
+    **{f"{kind} 2": (lambda kind=kind: cell(kind, 2)) for kind in READING},
     "recurrence": lambda: Recurrence(cell("lstm"), reverse=True, implementation="hoisted", name="layer_0"),
     "connection": lambda: ResidualConnection("highway", True, Initializers(4), name="connection_1"),
     "bridge": lambda: Bridge("dense", [[4, 4], [4, 4]], 3, Initializers(5)),

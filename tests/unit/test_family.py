@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config.network import CellName
+from seq2seq.config.network import LINEAR_CELLS, CellName
+from seq2seq.errors import ArgumentError
 from seq2seq.layers import Recurrence
-from seq2seq.layers.cells import CELLS, make_cell
+from seq2seq.layers.cells import CELLS, LinearCell, make_cell
 from tests.conftest import randomize
-from tests.family import STEPS
+from tests.family import READING, STEPS
 
 B, T, INPUTS, UNITS = 2, 7, 3, 8
 LENGTHS = np.array([7, 4])
@@ -66,6 +67,7 @@ def case(request):
 
 def test_each_has_a_reference_and_a_place_in_recipes():
     assert CELLS.keys() == STEPS.keys() == set(get_args(CellName))
+    assert {kind for kind, cell in CELLS.items() if issubclass(cell, LinearCell)} == set(LINEAR_CELLS)
 
 
 @pytest.mark.parametrize("implementation", ["reference", "hoisted", "auto"])
@@ -132,7 +134,9 @@ def test_irnn_starts_at_the_identity():
     np.testing.assert_array_equal(cell.recurrent_kernel, np.eye(UNITS))
 
 
-@pytest.mark.parametrize("kind", ["lstm", "peephole_lstm", "cifg", "depth_gated_lstm", "layer_norm_lstm"])
+@pytest.mark.parametrize(
+    "kind", ["lstm", "peephole_lstm", "cifg", "depth_gated_lstm", "layer_norm_lstm", "slstm", "min_lstm"]
+)
 def test_forget_gates_start_open(kind):
     cell = make_cell(kind, UNITS)
     cell.build((None, INPUTS))
@@ -142,7 +146,7 @@ def test_forget_gates_start_open(kind):
     ]
 
 
-@pytest.mark.parametrize("kind", sorted(CELLS))
+@pytest.mark.parametrize("kind", READING)
 def test_a_deep_transition_of_any_cell_reads_no_input_after_the_first(kind, rng):
     cell = make_cell(kind, UNITS, transition_depth=2)
     cell.build((None, INPUTS))
@@ -160,6 +164,12 @@ def test_a_deep_transition_of_any_cell_reads_no_input_after_the_first(kind, rng)
     np.testing.assert_allclose(output, expected, atol=1e-5)
     for state, value in zip(found, last, strict=True):
         np.testing.assert_allclose(state, value, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", LINEAR_CELLS)
+def test_a_cell_that_reads_only_its_input_makes_no_deep_transition(kind):
+    with pytest.raises(ArgumentError, match=rf"transition_depth: found 3\. .*'{kind}' computes its gates"):
+        make_cell(kind, UNITS, transition_depth=3)
 
 
 def test_the_table_of_costs_counts_parameters_as_built_cells_do():

@@ -8,8 +8,10 @@ from seq2seq import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageMode
 from seq2seq.analysis.memory_tasks.tasks import AddingTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 from seq2seq.config import LanguageModelDecoderConfig
+from seq2seq.config.network import LINEAR_CELLS
 from seq2seq.layers import Embedding, Initializers
 from seq2seq.layers.cells import CELLS, make_cell
+from tests.family import READING
 from tests.random_state import DRAWS, random_state_untouched
 
 V, W = 11, 13
@@ -21,7 +23,8 @@ VARIANTS = {
     "input feeding": ({}, {"type": "input_feeding", "attention": "dot", "layers": 2}),
     "cgru": ({}, {"type": "cgru", "attention": "scaled_dot", "transition_depth": 2}),
     "highway": ({"residual": "highway", "layer_norm": True}, {"residual": "highway", "layers": 2}),
-    **{f"cells {cell}": ({"cell": cell, "transition_depth": 2}, {"cell": cell, "layers": 2}) for cell in CELLS},
+    **{f"cells {cell}": ({"cell": cell, "transition_depth": 2}, {"cell": cell, "layers": 2}) for cell in READING},
+    **{f"cells {cell}": ({"cell": cell}, {"cell": cell, "layers": 2}) for cell in LINEAR_CELLS},
     **{f"language model, {cell}": (None, {"cell": cell}) for cell in ("gru", "sru")},
 }
 

@@ -26,6 +26,8 @@ FORMS = {
     "input feeding": {"type": "input_feeding", "attention": "scaled_dot", "heads": 2, "layers": 2},
     "no attention": {"attention": "none", "context": "every_step"},
     "first state only": {"attention": "none", "layers": 2},
+    "minimal": {"cell": "min_lstm", "layers": 2},
+    "exponential gates": {"cell": "slstm"},
 }
 
 

@@ -82,6 +82,22 @@ VARIANTS = {
         {"cell": "mgu", "type": "cgru", "transition_depth": 2},
     ),
     "sru": ({}, {"cell": "sru", "layers": 2}, {"cell": "sru", "layers": 2, "type": "cgru"}),
+    "minimal": (
+        {},
+        {"cell": "min_lstm", "layers": 2, "bidirectional": "all"},
+        {"cell": "min_gru", "layers": 2},
+    ),
+    "minimal conditional": ({}, {"cell": "min_gru"}, {"cell": "min_lstm", "type": "cgru", "layers": 2}),
+    "exponential gates": (
+        {},
+        {"cell": "slstm", "layers": 2, "units": 7, "bidirectional": False},
+        {"cell": "slstm", "layers": 2, "bridge": "copy", "recurrent_dropout": 0.2},
+    ),
+    "exponential gates fed": (
+        {},
+        {"cell": "slstm", "transition_depth": 2},
+        {"cell": "slstm", "type": "input_feeding", "transition_depth": 2},
+    ),
     "clockwork": (
         {},
         {"cell": "clockwork", "units": 8, "layers": 2},

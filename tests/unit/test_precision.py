@@ -32,6 +32,7 @@ COMBINATIONS = {
         {"transition_depth": 2, "attention": "scaled_dot", "heads": 2, "bridge": "mean"},
     ),
     "no attention": ({}, {"attention": "none", "context": "every_step", "bridge": "max"}),
+    "linear and exponential": ({"cell": "min_lstm"}, {"cell": "slstm", "recurrent_dropout": 0.1}),
 }
 
 

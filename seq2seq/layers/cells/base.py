@@ -51,6 +51,7 @@ class Cell(ConfigurableLayer):
     num_gates: int = 1
     num_recurrent_gates: ClassVar[int | None] = None  # parts of the recurrent kernel; None: as many as gates
     num_states: ClassVar[int] = 1
+    forget_gate_index: ClassVar[int | None] = None  # place among the gates of a forget gate that starts open
     outputs_cell_state: ClassVar[bool] = False
 
     def __init__(self, units: int, *, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
@@ -91,8 +92,12 @@ class Cell(ConfigurableLayer):
         return self.initializers.orthogonal()
 
     def bias_initializer(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
-        """Initializer of the bias."""
-        return tf.zeros(shape, dtype or "float32")
+        """Initializer of the bias: zeros, or ones for the forget gate."""
+        if self.forget_gate_index is None:
+            return tf.zeros(shape, dtype or "float32")
+        # A forget gate near 0.5 halves the cell every step, so gradients
+        # die within about ten tokens. Start it open.
+        return tf.repeat(tf.one_hot(self.forget_gate_index, self.num_gates, dtype=dtype or "float32"), self.units)
 
     def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
         """W x + b for every position: (..., I) -> (..., gates * U); b alone if there are no inputs."""

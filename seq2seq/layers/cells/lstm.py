@@ -30,13 +30,7 @@ class LSTMCell(Cell):
         No peepholes.
     """
 
-    num_gates, num_states = 4, 2
-    forget_gate_index = 1  # its place among the gates
-
-    def bias_initializer(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
-        # A forget gate near 0.5 halves the cell every step, so gradients
-        # die within about ten tokens. Start it open.
-        return tf.repeat(tf.one_hot(self.forget_gate_index, self.num_gates, dtype=dtype or "float32"), self.units)
+    num_gates, num_states, forget_gate_index = 4, 2, 1
 
     def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
         """Activation of the new cell state (N, U), which the output gate multiplies."""
@@ -90,8 +84,7 @@ class CIFGCell(LSTMCell):
         Greff et al. (2017), section 3 (CIFG).
     """
 
-    num_gates = 3
-    forget_gate_index = 0
+    num_gates, forget_gate_index = 3, 0
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, memory = states
@@ -196,3 +189,49 @@ class SRUCell(Cell):
         forget, reset = sigmoid("forget", f + v_f * seen), sigmoid("reset", r + v_r * seen)
         memory = candidate + forget * (memory - candidate)
         return highway + reset * (memory - highway), [memory]
+
+
+class SLSTMCell(LSTMCell):
+    """LSTM with exponential gates (sLSTM): its cell state is a weighted mean of all candidates so far.
+
+        i_t = exp(W_i x_t + R_i h + b_i)                       input gate
+        f_t = sigmoid(W_f x_t + R_f h + b_f)                   forget gate
+        g_t = tanh(W_g x_t + R_g h + b_g)                      candidate
+        o_t = sigmoid(W_o x_t + R_o h + b_o)                   output gate
+        n_t = f_t * n + i_t                                    normaliser, the sum of the weights
+        c_t = (f_t * n * c + i_t * g_t) / n_t                  cell state
+        h_t = o_t * c_t                                        hidden state, with h, c and n of step t-1
+
+    n_t can exceed the largest floating-point number, so it is kept as its logarithm m_t, the stabiliser:
+
+        k_t = f_t * n / n_t = sigmoid(log f_t + m - log i_t)   share of the cell state that is kept
+        m_t = log(exp(log f_t + m) + exp(log i_t))             stabiliser, with m = m_{t-1}
+        c_t = k_t * c + (1 - k_t) * g_t
+
+    The states are [h, c, m]. k_t is recorded as `forget`.
+
+    Weights:
+        Those of `LSTMCell`: gates in the order i, f, g, o.
+
+    Source:
+        Beck et al. (2024), section 2.2.
+
+    Departure:
+        Their states are c, n and m with n_t = f'_t n + i'_t and c_t = f'_t c + i'_t g_t, where f'_t = exp(log f_t + m -
+        m_t) and i'_t = exp(log i_t - m_t). h_t is the same for every choice of m_t. Theirs is the larger of log f_t + m
+        and log i_t; with the logarithm of the sum of both weights, n_t is always 1 and needs no state. Where they start
+        with n = 0, the initial cell state counts here, with the weight exp(m), so that a decoder can learn it. There is
+        one head: R is a full matrix and not block-diagonal, and the convolution, the group normalisation and the
+        projections of their block are left out. The forget gate is a sigmoid, which they allow beside exp.
+    """
+
+    num_states = 3
+
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
+        hidden, memory, stabilizer = states
+        i, f, g, o = self.preactivations(projected, hidden, mask)
+        advantage = tf.math.log_sigmoid(f) + stabilizer - i  # logarithm of the old weight relative to the new one
+        kept, candidate = sigmoid("forget", advantage), tanh("candidate", g)
+        memory = candidate + kept * (memory - candidate)
+        hidden = sigmoid("output", o) * memory
+        return hidden, [hidden, memory, i + tf.math.softplus(advantage)]
