@@ -21,6 +21,7 @@ with require_extra("analysis", needed_by=__name__):
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
 BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
+MIN_TREE_INCHES = 5.5  # width of a tree's legend
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
@@ -91,13 +92,16 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
 
 
 @check_arguments()
-def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False) -> Figure:
+def plot_search_tree(
+    tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False, until: int | None = None
+) -> Figure:
     """Draw the hypotheses of a search: one column per step, the best on top, with edges from those that they extend.
 
     Args:
         tree: Result of `seq2seq.analysis.search_tree.search_tree`.
         max_pruned: Maximum number of pruned candidates to show per step; by default all.
         totals: Write the total log-probability beside each token.
+        until: Last step to draw, in a figure that has room for all; by default all are drawn.
     """
     shown = tree
     if max_pruned is not None:
@@ -106,8 +110,10 @@ def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: 
         shown = tree.drop(order.index[order >= max_pruned])
     rank = shown.groupby("step").cumcount()
     steps, height = int(shown["step"].max()), int(rank.max()) + 1
-    figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")
+    width = max(MIN_TREE_INCHES, 1.5 + (1.35 if totals else 1.05) * steps)
+    figure = Figure(figsize=(width, 1.4 + 0.36 * height), layout="constrained")
     axes = figure.subplots()
+    shown = shown if until is None else shown[shown["step"] <= until]
     finished = shown[shown["status"] == "finished"]
     best = path_from_root(shown, finished["score"].idxmax()) if len(finished) else []
     children = shown.iloc[1:]
