@@ -18,10 +18,11 @@ with require_extra("analysis", needed_by=__name__):
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
-COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
+COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.6"}  # of a tree's nodes
+STYLES = {"alive": "-", "finished": "--", "pruned": ":"}  # of the edges to them
 BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
-MIN_TREE_INCHES = 5.5  # width of a tree's legend
+MIN_TREE_INCHES = 6.0  # width of a tree's legend
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
@@ -118,8 +119,10 @@ def plot_search_tree(
     best = path_from_root(shown, finished["score"].idxmax()) if len(finished) else []
     children = shown.iloc[1:]
     edges = [[(row["step"] - 1, rank[row["parent"]]), (row["step"], rank[node])] for node, row in children.iterrows()]
-    widths = np.where(children.index.isin(best), 2.5, 0.9)
-    axes.add_collection(LineCollection(edges, colors=children["status"].map(COLOURS), linewidths=widths, zorder=1))
+    is_best = children.index.isin(best)
+    colours = children["status"].map(COLOURS).mask(is_best, "black")
+    styles, widths = children["status"].map(STYLES).mask(is_best, "-"), np.where(is_best, 2.5, 0.9)
+    axes.add_collection(LineCollection(edges, colors=colours, linestyles=styles, linewidths=widths, zorder=1))
     for node, row in shown.iterrows():
         text = f"{row['token']} {row['total']:.1f}" if totals else row["token"]
         axes.annotate(
@@ -137,11 +140,11 @@ def plot_search_tree(
         xticks=range(steps + 1),
         yticks=range(height),
         xlabel="step (tokens written)",
-        ylabel="rank among the candidates of the step",
+        ylabel="rank in its step",
     )
-    lines = [Line2D([], [], color=colour, label=status) for status, colour in COLOURS.items()]
-    lines.append(Line2D([], [], color=COLOURS["finished"], linewidth=2.5, label="path to the best result"))
-    axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=len(lines), frameon=False)
+    lines = [Line2D([], [], color=COLOURS[status], linestyle=STYLES[status], label=status) for status in COLOURS]
+    lines.append(Line2D([], [], color="black", linewidth=2.5, label="path to the best result"))
+    figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), frameon=False)
     return figure
 
 
