@@ -37,6 +37,12 @@ CLAIMS = [
         TERMS,
     ),
     Claim("zh/00-rnn-from-scratch", "40 项中最近的 21 项已经构成了几乎全部梯度，所缺不到百分之零点五", "near", TERMS),
+    Claim(
+        "08-gates",
+        "After 3,000 steps it is about 20, where tanh is flat",
+        "carousel-code",
+        "STREAM == 3000 and 19 < size[1.0][-1] < 21 and slope[1.0][-1] < 0.1 < slope[0.99][-1] and size[0.9][-1] < 1",
+    ),
 ]
 
 

@@ -106,8 +106,9 @@ def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
     edges = axes.collections[0]
     ends = [[(0, 0), (1, 0)], [(0, 0), (1, 1)], [(0, 0), (1, 2)], [(1, 0), (2, 0)]]
     assert [[tuple(point) for point in segment] for segment in edges.get_segments()] == ends
-    colours = [to_rgba(plots.COLOURS[status]) for status in tree["status"][1:]]
-    np.testing.assert_allclose(edges.get_colors(), colours)
+    colours = ["black", plots.COLOURS["pruned"], plots.COLOURS["pruned"], "black"]  # that of the best path and others
+    np.testing.assert_allclose(edges.get_colors(), [to_rgba(colour) for colour in colours])
+    assert [dashes is None for _, dashes in edges.get_linestyles()] == [True, False, False, True]
     assert [width > 2 for width in edges.get_linewidths()] == [True, False, False, True]
     fewer = plots.plot_search_tree(tree, max_pruned=1).axes[0]
     assert texts(fewer.texts) == ["<s>", "▁a", "▁b", "</s>"]

@@ -24,9 +24,10 @@ EXTRA_OF = {
     **dict.fromkeys(("pandas", "scipy", "sklearn", "matplotlib"), "analysis"),
     **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), "int8"),
     "tensorboard": "tensorboard",
-    "IPython": "notebooks",
+    **dict.fromkeys(("IPython", "ipywidgets"), "notebooks"),
     "apache_beam": "apache-beam",
 }
+TREE = pd.DataFrame({"step": [0]})  # of a search that has not begun
 
 
 def fresh(module):
@@ -56,6 +57,12 @@ def call(module, function, *arguments):
             "apache-beam",
             "--engine apache-beam",
             lambda: call("bulk.apache_beam", "translate_on_apache_beam", None),
+        ),
+        (
+            "ipywidgets",
+            "notebooks",
+            "A slider over the steps of a search",
+            lambda: import_module("seq2seq.analysis.search_steps").SearchSteps(TREE).widget(),
         ),
         ("matplotlib", "analysis", "A plot", lambda: fresh("seq2seq.analysis.plots.figure")),
         ("pandas", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),

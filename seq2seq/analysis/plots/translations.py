@@ -19,9 +19,11 @@ with require_extra("analysis", needed_by=__name__):
 
     from seq2seq.analysis.plots.figure import Figure
 
-COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
+COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.6"}  # of a tree's nodes
+STYLES = {"alive": "-", "finished": "--", "pruned": ":"}  # of the edges to them
 BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
+MIN_TREE_INCHES = 6.0  # width of a tree's legend
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
@@ -92,13 +94,16 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
 
 
 @check_arguments()
-def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False) -> Figure:
+def plot_search_tree(
+    tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False, until: int | None = None
+) -> Figure:
     """Draw the hypotheses of a search: one column per step, the best on top, with edges from those that they extend.
 
     Args:
         tree: Result of `seq2seq.analysis.search_tree.search_tree`.
         max_pruned: Maximum number of pruned candidates to show per step; by default all.
         totals: Write the total log-probability beside each token.
+        until: Last step to draw, in a figure that has room for all; by default all are drawn.
     """
     shown = tree
     if max_pruned is not None:
@@ -107,14 +112,18 @@ def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: 
         shown = tree.drop(order.index[order >= max_pruned])
     rank = shown.groupby("step").cumcount()
     steps, height = int(shown["step"].max()), int(rank.max()) + 1
-    figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")
+    width = max(MIN_TREE_INCHES, 1.5 + (1.35 if totals else 1.05) * steps)
+    figure = Figure(figsize=(width, 1.4 + 0.36 * height), layout="constrained")
     axes = figure.subplots()
+    shown = shown if until is None else shown[shown["step"] <= until]
     finished = shown[shown["status"] == "finished"]
     best = path_from_root(shown, finished["score"].idxmax()) if len(finished) else []
     children = shown.iloc[1:]
     edges = [[(row["step"] - 1, rank[row["parent"]]), (row["step"], rank[node])] for node, row in children.iterrows()]
-    widths = np.where(children.index.isin(best), 2.5, 0.9)
-    axes.add_collection(LineCollection(edges, colors=children["status"].map(COLOURS), linewidths=widths, zorder=1))
+    is_best = children.index.isin(best)
+    colours = children["status"].map(COLOURS).mask(is_best, "black")
+    styles, widths = children["status"].map(STYLES).mask(is_best, "-"), np.where(is_best, 2.5, 0.9)
+    axes.add_collection(LineCollection(edges, colors=colours, linestyles=styles, linewidths=widths, zorder=1))
     for node, row in shown.iterrows():
         text = f"{row['token']} {row['total']:.1f}" if totals else row["token"]
         axes.annotate(
@@ -132,11 +141,11 @@ def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: 
         xticks=range(steps + 1),
         yticks=range(height),
         xlabel="step (tokens written)",
-        ylabel="rank among the candidates of the step",
+        ylabel="rank in its step",
     )
-    lines = [Line2D([], [], color=colour, label=status) for status, colour in COLOURS.items()]
-    lines.append(Line2D([], [], color=COLOURS["finished"], linewidth=2.5, label="path to the best result"))
-    axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=len(lines), frameon=False)
+    lines = [Line2D([], [], color=COLOURS[status], linestyle=STYLES[status], label=status) for status in COLOURS]
+    lines.append(Line2D([], [], color="black", linewidth=2.5, label="path to the best result"))
+    figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), frameon=False)
     return figure
 
 
