@@ -93,7 +93,7 @@ def plot_runs(runs: NotEmpty[Mapping[str, Any]]) -> Figure:
             _draw_run(axes, history, key, number)
         axes.set(xlabel="update", ylabel=PANELS[key])
         _mark_updates(axes)
-    lines = [Line2D([], [], **_style(number), label=name) for number, name in enumerate(runs)]
+    lines = [Line2D([], [], **line_style(number), label=name) for number, name in enumerate(runs)]
     if "valid_loss" in shown:
         lines.append(Line2D([], [], linestyle="", label="best validation", **RING))
     figure.legend(handles=lines, loc="outside lower left", frameon=False)
@@ -105,13 +105,14 @@ def _draw_run(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, number
     if not points:
         return
     every = -(-len(points) // MAX_MARKERS)
-    axes.plot(*zip(*points, strict=True), markevery=every, **_style(number))
+    axes.plot(*zip(*points, strict=True), markevery=every, **line_style(number))
     best = [entry["update"] for entry in history if entry["best"]]
     if best and key in ("valid_loss", "bleu"):
         axes.plot(*zip(*[point for point in points if point[0] == best[-1]], strict=True), **RING)
 
 
-def _style(number: int) -> dict[str, Any]:
+def line_style(number: int) -> dict[str, Any]:
+    """Arguments of Matplotlib's `plot` by which the curve with this number, from 0, is told apart."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],
