@@ -209,6 +209,7 @@ def test_places_are_probed_in_every_layer(tmp_path, number):
     of_encoder = probes[probes["layer"] == "encoder"]
     marks = [container.lines[0] for container in axes.containers[3:]]
     for line, column in zip(marks, ("accuracy", "seen_group_accuracy", "control_accuracy"), strict=True):
-        np.testing.assert_allclose(line.get_ydata(), 100 * of_encoder[column].astype(float))
+        drawn = np.asarray(line.get_ydata(), float)
+        np.testing.assert_allclose(drawn, 100 * of_encoder[column].astype(float))
     across = np.concatenate([container.lines[0].get_xdata() for container in axes.containers])
     assert len(set(across.round(3))) == 3 * len(probes), "no mark covers another"
