@@ -64,6 +64,13 @@ CLAIMS = [
         "by_length.query('metric == \"BLEU\"')['score'].between(91, 96).all()",
     ),
     Claim(
+        "06-error-analysis",
+        "verbs on one side, nouns, adjectives and names on the other",
+        "pca",
+        "len({points.iloc[:, 0].groupby(kinds).mean()[name] > 0 for name in ('noun', 'adjective', 'name')}) == 1"
+        " and points.iloc[:, 0].groupby(kinds).mean()[['verb', 'noun']].prod() < 0",
+    ),
+    Claim(
         "07-search",
         "at step 5, the decoder prefers *n* (0.70) to *m* (0.24)",
         "greedy",

@@ -1,6 +1,7 @@
 """Plots of translations: attention, search trees, errors and scores, and the vectors behind them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -266,7 +267,7 @@ def plot_projection(
     """
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
-    axes.margins(x=0.1)  # room for names
+    axes.margins(x=0.13)  # room for names
     x, y = points.to_numpy()[:, :2].T
     chosen = np.asarray(kinds)
     several = list(dict.fromkeys(kinds))
@@ -283,15 +284,16 @@ def plot_projection(
 
 
 def _write_names(axes: Axes, names: Sequence[str], points: np.ndarray) -> None:
-    """Write each name to the right, to the left, above or below its point, where it covers no name written before."""
+    """Write each name beside its point, where it covers no name written before and, if possible, no mark."""
     axes.figure.draw_without_rendering()  # which places the axes
+    marks = [Bbox.from_extents(x - 3, y - 3, x + 3, y + 3) for x, y in axes.transData.transform(points)]
     taken: list[Bbox] = []
     for name, point in zip(names, points, strict=True):
         text = axes.annotate(name, point, xytext=(0, 0), textcoords="offset points", fontsize=8)
-        for x, y, horizontal, vertical in BESIDE:
+        for avoided, (x, y, horizontal, vertical) in product((taken + marks, taken), BESIDE):
             text.set(position=(x, y), ha=horizontal, va=vertical)
             box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken):
+            if not any(box.overlaps(other) for other in avoided):
                 taken.append(box)
                 break
         else:
