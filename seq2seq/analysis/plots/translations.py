@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy, translation_map
-from seq2seq.analysis.plots.history import COLOURS, MARKERS, line_style
+from seq2seq.analysis.plots.style import COLOURS, MARKERS, line_style
 from seq2seq.analysis.search_tree import path_from_root
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
