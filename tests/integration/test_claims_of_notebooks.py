@@ -58,6 +58,12 @@ CLAIMS = [
         "[translation.source_tokens[s] for s in by_hand.argmax(axis=1)] == ['.', '.', '▁bought', '▁bought']",
     ),
     Claim(
+        "02-inside-attention",
+        "*verkaufte* has a probability of 0.003",
+        "forced",
+        "given.target_tokens[-3] == 'verkaufte' and round(float(np.exp(given.log_probs[-3])), 3) == 0.003",
+    ),
+    Claim(
         "06-error-analysis",
         "BLEU is between 91 and 96 in all buckets",
         "by-length",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ NODES = {  # of a tree, by status: name in the legend, colour, line style
     "finished": ("finished", COLOURS[2], "-"),
     "pruned": ("pruned", "0.6", ":"),
 }
-BEST = {"color": COLOURS[1], "linewidth": 3.0}  # path to the best result
+BEST: dict[str, Any] = {"color": COLOURS[1], "linewidth": 3.0}  # path to the best result
 BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
 LAYER_WIDTH = 0.3  # between the layers of a position, in positions
@@ -224,8 +225,8 @@ def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
     for number, (chosen, label) in enumerate(((~looped, "no loop"), (looped, "repeats something immediately"))):
         part = errors[chosen]
         if len(part):
-            look = {"color": COLOURS[number], "marker": MARKERS[number], "alpha": (0.4, 0.9)[number]}
-            lengths.scatter(part["reference_words"], part["hypothesis_words"], s=(12, 24)[number], label=label, **look)
+            look = _mark(number) | {"alpha": (0.4, 0.9)[number], "s": (12, 24)[number]}
+            lengths.scatter(part["reference_words"], part["hypothesis_words"], label=label, **look)
     longest = max(errors["reference_words"].max(), errors["hypothesis_words"].max())
     lengths.plot([0, longest], [0, longest], color="grey", linestyle=":", label="as long as the reference")
     lengths.set(xlabel="words of the reference", ylabel="words of the translation")
@@ -240,8 +241,8 @@ def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> 
     axes = figure.subplots()
     better = comparison["gain"] > 0
     for number, (chosen, name) in enumerate(((better, second), (comparison["gain"] < 0, first))):
-        part, look = comparison[chosen], {"color": COLOURS[number], "marker": MARKERS[number], "alpha": 0.6}
-        axes.scatter(part["chrf_first"], part["chrf_second"], s=18, label=f"{name} is closer ({len(part)})", **look)
+        part, label = comparison[chosen], f"{name} is closer ({chosen.sum()})"
+        axes.scatter(part["chrf_first"], part["chrf_second"], s=18, alpha=0.6, label=label, **_mark(number))
     axes.plot([0, 100], [0, 100], color="grey", linestyle=":")
     axes.set(xlabel=f"chrF2 with {first}", ylabel=f"chrF2 with {second}", xlim=(0, 102), ylim=(0, 102), aspect="equal")
     axes.legend()
@@ -273,19 +274,18 @@ def plot_projection(
     several = list(dict.fromkeys(kinds))
     for number, kind in enumerate(several):
         here = chosen == kind
-        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "alpha": 0.8}
-        axes.scatter(x[here], y[here], s=16, label=f"{kind} ({here.sum()})", **look)
+        axes.scatter(x[here], y[here], s=16, alpha=0.8, label=f"{kind} ({here.sum()})", **_mark(number))
     axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1])
     if len(several) > 1:
         figure.legend(loc="outside right upper")
     if names is not None:
+        figure.draw_without_rendering()  # which places the axes
         _write_names(axes, names, np.column_stack([x, y]))
     return figure
 
 
 def _write_names(axes: Axes, names: Sequence[str], points: np.ndarray) -> None:
     """Write each name beside its point, where it covers no name written before and, if possible, no mark."""
-    axes.figure.draw_without_rendering()  # which places the axes
     marks = [Bbox.from_extents(x - 3, y - 3, x + 3, y + 3) for x, y in axes.transData.transform(points)]
     taken: list[Bbox] = []
     for name, point in zip(names, points, strict=True):
@@ -307,7 +307,7 @@ def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     axes = figure.subplots()
     positions = list(dict.fromkeys(probes["position"]))
     layers = list(dict.fromkeys(probes["layer"]))
-    marks = {  # column of `probes`: name and look
+    marks: dict[str, tuple[str, dict[str, Any]]] = {  # column of `probes`: name and look
         "accuracy": ("new lemmas, 95% interval", {"marker": "o"}),
         "seen_group_accuracy": ("lemmas of training", {"marker": "s", "markerfacecolor": "white"}),
         "control_accuracy": ("control task", {"marker": "x"}),
@@ -331,6 +331,10 @@ def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     lines.append(Line2D([], [], color="grey", linestyle=":", label="majority baseline"))
     figure.legend(handles=lines, loc="outside right upper")
     return figure
+
+
+def _mark(number: int) -> dict[str, Any]:
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def _heat(axes: Axes, weights: np.ndarray, found: AttentionMap) -> AxesImage:
