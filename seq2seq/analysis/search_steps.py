@@ -5,7 +5,7 @@ import io
 from collections.abc import Container
 from typing import Any
 
-from seq2seq.analysis.plots.translations import plot_search_tree
+from seq2seq.analysis.plots.search_trees import NODES, plot_search_tree
 from seq2seq.analysis.search_tree import path_from_root
 from seq2seq.arguments import NonNegative, check_arguments
 from seq2seq.errors import ArgumentError, MissingExtraError
@@ -16,7 +16,7 @@ from seq2seq.plurals import pluralize
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-FATES = {"alive": "kept", "finished": "finished", "pruned": "pruned"}  # by the status of a node
+FATES = {status: name for status, (name, *_) in NODES.items()}  # as the legend of the tree names them
 DOTS_PER_INCH = 100
 
 

@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgba
 
 from seq2seq.analysis.attention import AttentionMap
 from seq2seq.analysis.plots import translations as plots
+from seq2seq.analysis.plots.search_trees import NODES, plot_search_tree
 
 WEIGHTS = np.array([[0.7, 0.3, 0.0], [0.2, 0.5, 0.3]], "f")
 HEADS = np.array([WEIGHTS, WEIGHTS[::-1]])
@@ -101,14 +102,21 @@ def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
         ],
         columns=columns,
     )
-    axes = plots.plot_search_tree(tree, totals=True).axes[0]
-    assert texts(axes.texts) == ["<s> 0.0", "▁a -0.5", "▁b -1.5", "▁c -2.5", "</s> -0.6"]
+    axes = plot_search_tree(tree, totals=True).axes[0]
+    assert texts(axes.texts) == ["<s>\n0.0", "▁a\n-0.5", "▁b\n-1.5", "▁c\n-2.5", "</s>\n-0.6"]
     edges = axes.collections[0]
-    ends = [[(0, 0), (1, 0)], [(0, 0), (1, 1)], [(0, 0), (1, 2)], [(1, 0), (2, 0)]]
+    ends = [[(0, 0), (0, 1)], [(0, 0), (1, 1)], [(0, 0), (2, 1)], [(0, 1), (0, 2)]]
     assert [[tuple(point) for point in segment] for segment in edges.get_segments()] == ends
-    colours = ["black", plots.COLOURS["pruned"], plots.COLOURS["pruned"], "black"]  # that of the best path and others
-    np.testing.assert_allclose(edges.get_colors(), [to_rgba(colour) for colour in colours])
+    colours = [to_rgba(NODES[status][1]) for status in tree["status"][1:]]
+    np.testing.assert_allclose(edges.get_colors(), colours)
     assert [dashes is None for _, dashes in edges.get_linestyles()] == [True, False, False, True]
-    assert [width > 2 for width in edges.get_linewidths()] == [True, False, False, True]
-    fewer = plots.plot_search_tree(tree, max_pruned=1).axes[0]
+    (path,) = axes.lines
+    assert path.get_xydata().tolist() == [[0, 0], [0, 1], [0, 2]]
+    (legend,) = axes.figure.legends
+    handles = dict(zip(texts(legend.get_texts()), legend.legend_handles, strict=True))
+    assert {name: handle.get_color() for name, handle in handles.items()} == {
+        **{name: colour for name, colour, _ in NODES.values()},
+        "path to the best result": path.get_color(),
+    }
+    fewer = plot_search_tree(tree, max_pruned=1).axes[0]
     assert texts(fewer.texts) == ["<s>", "▁a", "▁b", "</s>"]

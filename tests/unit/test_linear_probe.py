@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, lexeme_positions
+from seq2seq.analysis.challenge.features import (
+    INFO_COLUMNS,
+    LABELS,
+    draw_labelled_sentences,
+    lexeme_positions,
+    word_classes,
+)
 from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
 from seq2seq.analysis.plots.translations import plot_probe_accuracy
 from seq2seq.errors import ArgumentError, EvaluationError
@@ -172,6 +178,15 @@ def test_an_interval_of_a_ratio_agrees_with_drawing_one_by_one(rng):
         bootstrap_ratio_interval(np.zeros(3), np.zeros(2))
 
 
+def test_words_have_classes():
+    classes = word_classes()
+    expected = {"bought": "verb", "buying": "verb", "teachers": "noun", "bigger": "adjective", "Berlin": "name"}
+    assert {word: classes.get(word) for word in expected} == expected
+    assert classes["work"] == "verb", "the first of its classes"
+    assert not {"the", "in", "quickly", ""} & set(classes)
+    assert set(classes) < set(word_classes("full"))
+
+
 def test_places_are_probed_in_every_layer(tmp_path, number):
     tokenizer = toy_tokenizer()
     model = save_random_model(tmp_path / "model", tokenizer)
@@ -191,5 +206,10 @@ def test_places_are_probed_in_every_layer(tmp_path, number):
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == places
     assert "%" in axes.get_ylabel()
-    drawn = axes.containers[1].lines[0].get_ydata()
-    np.testing.assert_allclose(drawn, 100 * probes.loc[probes["layer"] == "encoder", "accuracy"])
+    of_encoder = probes[probes["layer"] == "encoder"]
+    marks = [container.lines[0] for container in axes.containers[3:]]
+    for line, column in zip(marks, ("accuracy", "seen_group_accuracy", "control_accuracy"), strict=True):
+        drawn = np.asarray(line.get_ydata(), float)
+        np.testing.assert_allclose(drawn, 100 * of_encoder[column].astype(float))
+    across = np.concatenate([container.lines[0].get_xdata() for container in axes.containers])
+    assert len(set(across.round(3))) == 3 * len(probes), "no mark covers another"

@@ -160,6 +160,18 @@ def test_a_projection_has_names_and_kinds(rng):
     figure = plot_projection(points, ["x", "y", "x", "x", "y"], "Two kinds", ("first", "second"), list("abcde"))
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("first", "second", "Two kinds")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["x (3)", "y (2)"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x (3)", "y (2)"]
     assert [text.get_text() for text in axes.texts] == list("abcde")
     np.testing.assert_allclose(axes.collections[1].get_offsets(), points.to_numpy()[[1, 4]])
+
+
+def test_names_in_a_projection_do_not_cover_each_other():
+    points = pd.DataFrame([[0.0, 0.0]] * 6 + [[0.5, 0.0], [1.0, 1.0]])
+    names = [f"name {number}" for number in range(8)]
+    figure = plot_projection(points, ["only"] * 8, "title", names=names)
+    figure.draw_without_rendering()
+    written = figure.axes[0].texts
+    assert [text.get_text() for text in written] == ["name 0", "name 1", "name 2", "name 3", "name 6", "name 7"]
+    boxes = [text.get_window_extent() for text in written]
+    assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
+    assert not figure.legends

@@ -25,6 +25,12 @@ LABELS = {"number": ("singular", "plural"), "tense": ("habit", "progressive", "p
 INFO_COLUMNS = ("sentence", "label", "lemma", "word")  # columns before those with positions
 MAX_ATTEMPTS = 100_000  # for all sentences of a label, before we give up
 PLACEHOLDER = "ʔ"  # a letter without case that is in no word of the grammar
+WORD_FORMS = {  # class, parts of speech of the lexicon, and their forms
+    "verb": (("verb",), ("base", "present.3s", "past", "participle", "ing")),
+    "noun": (("noun",), ("singular", "plural")),
+    "adjective": (("adjective",), ("positive", "comparative")),
+    "name": (("name", "surname", "city", "country", "month", "weekday"), ("*",)),
+}
 
 # Steps as in rules.yaml. `bare` leaves out adverbs and `plain` relative clauses, which would reveal the tense.
 _PERSON = {"draw": "who.noun", "class": "human", "known": "yes", "plain": "yes"}
@@ -72,6 +78,23 @@ def draw_labelled_sentences(
     known: set[str] = set()
     by_label = [_of_label(grammar, random, feature, label, per_label, known) for label in LABELS[feature]]
     return pd.DataFrame([row for rows in zip(*by_label, strict=True) for row in rows])
+
+
+@check_arguments()
+def word_classes(lexicon: str = "basic") -> dict[str, str]:
+    """Class of each English word form: `verb`, `noun`, `adjective` or `name`, of persons, places and days.
+
+    A form of several classes, such as *work*, has the first of them. Function words and adverbs are left out.
+
+    Args:
+        lexicon: Lexicon of the phrasebook.
+    """
+    words = load_grammar(lexicon).rules.lexicon
+    classes: dict[str, str] = {}
+    for name, (parts, forms) in WORD_FORMS.items():
+        for english, *_ in (lexeme for part in parts for lexeme in words[part]):
+            classes |= {english[form]: name for form in forms if english.get(form) and english[form] not in classes}
+    return classes
 
 
 def _of_label(

@@ -1,11 +1,13 @@
-"""Plots of translations: attention, search trees, errors and scores, and the vectors behind them."""
+"""Plots of translations: attention, errors and scores, and the vectors behind them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
 
 import numpy as np
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy, translation_map
-from seq2seq.analysis.search_tree import path_from_root
+from seq2seq.analysis.plots.style import COLOURS, MARKERS, line_style
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
@@ -13,18 +15,18 @@ from seq2seq.inference.results import Translation
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.collections import LineCollection
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
+    from matplotlib.transforms import Bbox
 
     from seq2seq.analysis.plots.figure import Figure
 
-COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.6"}  # of a tree's nodes
-STYLES = {"alive": "-", "finished": "--", "pruned": ":"}  # of the edges to them
 BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
-MIN_TREE_INCHES = 6.0  # width of a tree's legend
-LAYER_WIDTH = 0.28  # between the layers of a position, in positions
+LAYER_WIDTH = 0.3  # between the layers of a position, in positions
+MARK_WIDTH = 0.08  # between the marks of a layer, in positions
+# Where a name may be written: offset from its point in points, horizontal and vertical alignment.
+BESIDE = ((4, 0, "left", "center"), (-4, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top"))
 
 
 @check_arguments()
@@ -94,62 +96,6 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
 
 
 @check_arguments()
-def plot_search_tree(
-    tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False, until: int | None = None
-) -> Figure:
-    """Draw the hypotheses of a search: one column per step, the best on top, with edges from those that they extend.
-
-    Args:
-        tree: Result of `seq2seq.analysis.search_tree.search_tree`.
-        max_pruned: Maximum number of pruned candidates to show per step; by default all.
-        totals: Write the total log-probability beside each token.
-        until: Last step to draw, in a figure that has room for all; by default all are drawn.
-    """
-    shown = tree
-    if max_pruned is not None:
-        pruned = tree["status"] == "pruned"
-        order = tree[pruned].groupby("step").cumcount()
-        shown = tree.drop(order.index[order >= max_pruned])
-    rank = shown.groupby("step").cumcount()
-    steps, height = int(shown["step"].max()), int(rank.max()) + 1
-    width = max(MIN_TREE_INCHES, 1.5 + (1.35 if totals else 1.05) * steps)
-    figure = Figure(figsize=(width, 1.4 + 0.36 * height), layout="constrained")
-    axes = figure.subplots()
-    shown = shown if until is None else shown[shown["step"] <= until]
-    finished = shown[shown["status"] == "finished"]
-    best = path_from_root(shown, finished["score"].idxmax()) if len(finished) else []
-    children = shown.iloc[1:]
-    edges = [[(row["step"] - 1, rank[row["parent"]]), (row["step"], rank[node])] for node, row in children.iterrows()]
-    is_best = children.index.isin(best)
-    colours = children["status"].map(COLOURS).mask(is_best, "black")
-    styles, widths = children["status"].map(STYLES).mask(is_best, "-"), np.where(is_best, 2.5, 0.9)
-    axes.add_collection(LineCollection(edges, colors=colours, linestyles=styles, linewidths=widths, zorder=1))
-    for node, row in shown.iterrows():
-        text = f"{row['token']} {row['total']:.1f}" if totals else row["token"]
-        axes.annotate(
-            text,
-            (row["step"], rank[node]),
-            ha="center",
-            va="center",
-            fontsize=8,
-            fontweight="bold" if node in best else "normal",
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": COLOURS[row["status"]]},
-        )
-    axes.set(
-        xlim=(-0.5, steps + 0.5),
-        ylim=(height - 0.3, -0.7),
-        xticks=range(steps + 1),
-        yticks=range(height),
-        xlabel="step (tokens written)",
-        ylabel="rank in its step",
-    )
-    lines = [Line2D([], [], color=COLOURS[status], linestyle=STYLES[status], label=status) for status in COLOURS]
-    lines.append(Line2D([], [], color="black", linewidth=2.5, label="path to the best result"))
-    figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), frameon=False)
-    return figure
-
-
-@check_arguments()
 def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     """Draw a score of `quality_by_length` with its 95% intervals over buckets of source length, one line per system.
 
@@ -169,7 +115,7 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
         shift = 0.06 * (number - (len(systems) - 1) / 2)  # so that intervals are side by side
         errors = [(rows["score"] - rows["low"]).clip(lower=0), (rows["high"] - rows["score"]).clip(lower=0)]
         x = [places[length] + shift for length in rows["length"]]
-        axes.errorbar(x, rows["score"], yerr=errors, marker="o", capsize=3, label=system)
+        axes.errorbar(x, rows["score"], yerr=errors, capsize=3, label=system, **line_style(number))
     names = [f"{name}\n({count:,})" for name, count in zip(places, buckets["sentences"], strict=True)]
     axes.set_xticks(range(len(places)), names)
     axes.set(
@@ -194,7 +140,8 @@ def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], me
     for number, (name, table) in enumerate(systems.items()):
         x = np.arange(len(table)) + width * (number - (len(systems) - 1) / 2)
         share, low, high = (100 * table[column].to_numpy() for column in (measure, f"{measure}_low", f"{measure}_high"))
-        axes.bar(x, share, width, yerr=np.maximum([share - low, high - share], 0), capsize=3, label=name)
+        errors = np.maximum([share - low, high - share], 0)
+        axes.bar(x, share, width, yerr=errors, capsize=3, label=name, color=COLOURS[number % len(COLOURS)])
     first = next(iter(systems.values()))
     sizes, whose = ("hypothesis", "translated") if measure == "precision" else ("reference", "reference")
     labels = [f"{words}\n({size:,})" for words, size in zip(first["words"], first[sizes], strict=True)]
@@ -217,10 +164,11 @@ def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
     scores.hist(errors["chrf"], bins=np.arange(0, 101, 5))
     scores.set(xlabel="chrF2 of a sentence (0 to 100)", ylabel="sentences", xlim=(0, 100))
     looped = errors["looped"] > 0
-    for chosen, label in ((~looped, "no loop"), (looped, "repeats something immediately")):
+    for number, (chosen, label) in enumerate(((~looped, "no loop"), (looped, "repeats something immediately"))):
         part = errors[chosen]
         if len(part):
-            lengths.scatter(part["reference_words"], part["hypothesis_words"], s=12, alpha=0.4, label=label)
+            look = _mark(number) | {"alpha": (0.4, 0.9)[number], "s": (12, 24)[number]}
+            lengths.scatter(part["reference_words"], part["hypothesis_words"], label=label, **look)
     longest = max(errors["reference_words"].max(), errors["hypothesis_words"].max())
     lengths.plot([0, longest], [0, longest], color="grey", linestyle=":", label="as long as the reference")
     lengths.set(xlabel="words of the reference", ylabel="words of the translation")
@@ -234,9 +182,9 @@ def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> 
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     better = comparison["gain"] > 0
-    for chosen, name in ((better, second), (comparison["gain"] < 0, first)):
-        part = comparison[chosen]
-        axes.scatter(part["chrf_first"], part["chrf_second"], s=14, alpha=0.6, label=f"{name} is closer ({len(part)})")
+    for number, (chosen, name) in enumerate(((better, second), (comparison["gain"] < 0, first))):
+        part, label = comparison[chosen], f"{name} is closer ({chosen.sum()})"
+        axes.scatter(part["chrf_first"], part["chrf_second"], s=18, alpha=0.6, label=label, **_mark(number))
     axes.plot([0, 100], [0, 100], color="grey", linestyle=":")
     axes.set(xlabel=f"chrF2 with {first}", ylabel=f"chrF2 with {second}", xlim=(0, 102), ylim=(0, 102), aspect="equal")
     axes.legend()
@@ -251,54 +199,84 @@ def plot_projection(
     axes_names: tuple[str, str] = ("first coordinate", "second coordinate"),
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw points in the plane, coloured by kind.
+    """Draw points in the plane, with a colour and a marker for each kind.
 
     Args:
         points: N rows, of which the first two columns are drawn.
-        kinds: Kind of each point; each kind has a colour.
+        kinds: Kind of each point; there is a legend if there are several.
         title: Title of the figure.
         axes_names: Labels of x and y, with units if they have any.
-        names: Names written beside the points; none by default.
+        names: N names, written beside the points where there is room, the first ones first; none by default.
     """
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
+    axes.margins(x=0.13)  # room for names
     x, y = points.to_numpy()[:, :2].T
     chosen = np.asarray(kinds)
-    for kind in dict.fromkeys(kinds):
+    several = list(dict.fromkeys(kinds))
+    for number, kind in enumerate(several):
         here = chosen == kind
-        axes.scatter(x[here], y[here], s=14, alpha=0.8, label=f"{kind} ({here.sum()})")
-    for name, across, up in zip(names or (), x, y, strict=False):
-        axes.annotate(name, (across, up), xytext=(3, 2), textcoords="offset points", fontsize=7)
+        axes.scatter(x[here], y[here], s=16, alpha=0.8, label=f"{kind} ({here.sum()})", **_mark(number))
     axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1])
-    axes.legend()
+    if len(several) > 1:
+        figure.legend(loc="outside right upper")
+    if names is not None:
+        figure.draw_without_rendering()  # which places the axes
+        _write_names(axes, names, np.column_stack([x, y]))
     return figure
+
+
+def _write_names(axes: Axes, names: Sequence[str], points: np.ndarray) -> None:
+    """Write each name beside its point, where it covers no name written before and, if possible, no mark."""
+    marks = [Bbox.from_extents(x - 3, y - 3, x + 3, y + 3) for x, y in axes.transData.transform(points)]
+    taken: list[Bbox] = []
+    for name, point in zip(names, points, strict=True):
+        text = axes.annotate(name, point, xytext=(0, 0), textcoords="offset points", fontsize=8)
+        for avoided, (x, y, horizontal, vertical) in product((taken + marks, taken), BESIDE):
+            text.set(position=(x, y), ha=horizontal, va=vertical)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in avoided):
+                taken.append(box)
+                break
+        else:
+            text.remove()
 
 
 @check_arguments()
 def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     """Draw accuracies from `probe_positions` by position and layer, with intervals, majority baseline and control."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     positions = list(dict.fromkeys(probes["position"]))
     layers = list(dict.fromkeys(probes["layer"]))
+    marks: dict[str, tuple[str, dict[str, Any]]] = {  # column of `probes`: name and look
+        "accuracy": ("new lemmas, 95% interval", {"marker": "o"}),
+        "seen_group_accuracy": ("lemmas of training", {"marker": "s", "markerfacecolor": "white"}),
+        "control_accuracy": ("control task", {"marker": "x"}),
+    }
     for number, layer in enumerate(layers):
         part = probes[probes["layer"] == layer]
-        shift = LAYER_WIDTH * (number - (len(layers) - 1) / 2)
-        x = np.array([positions.index(name) for name in part["position"]]) + shift
-        share, low, high = (100 * part[column].to_numpy() for column in ("accuracy", "low", "high"))
-        errors = np.maximum([share - low, high - share], 0)
-        drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")
-        colour = drawn.lines[0].get_color()
-        axes.plot(
-            x, 100 * part["seen_group_accuracy"], "_", markersize=14, color=colour, label=f"{layer}: training lemmas"
-        )
-        axes.plot(x, 100 * part["control_accuracy"], "x", color=colour, label=f"{layer}: control task")
-    axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":", label="majority")
-    axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="accuracy (%)", ylim=(0, 103))
+        places = np.array([positions.index(name) for name in part["position"]])
+        middle = places + LAYER_WIDTH * (number - (len(layers) - 1) / 2)
+        for place, (column, (_, look)) in enumerate(marks.items()):
+            share, errors = 100 * part[column].astype(float), None
+            if column == "accuracy":
+                errors = np.maximum([share - 100 * part["low"], 100 * part["high"] - share], 0)
+            x, colour = middle + MARK_WIDTH * (place - 1), COLOURS[number % len(COLOURS)]
+            axes.errorbar(x, share, yerr=errors, linestyle="", capsize=3, color=colour, **look)
+    axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":")
+    axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="accuracy (%)", ylim=(0, 104))
     axes.set_xticks(range(len(positions)), positions)
     axes.set_xlim(-0.5, len(positions) - 0.5)
-    figure.legend(loc="outside right upper")
+    lines = [Line2D([], [], color=COLOURS[n % len(COLOURS)], linewidth=5, label=name) for n, name in enumerate(layers)]
+    lines += [Line2D([], [], color="black", linestyle="", label=name, **look) for name, look in marks.values()]
+    lines.append(Line2D([], [], color="grey", linestyle=":", label="majority baseline"))
+    figure.legend(handles=lines, loc="outside right upper")
     return figure
+
+
+def _mark(number: int) -> dict[str, Any]:
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def _heat(axes: Axes, weights: np.ndarray, found: AttentionMap) -> AxesImage:
