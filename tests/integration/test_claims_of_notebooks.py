@@ -64,6 +64,24 @@ CLAIMS = [
         "given.target_tokens[-3] == 'verkaufte' and round(float(np.exp(given.log_probs[-3])), 3) == 0.003",
     ),
     Claim(
+        "03-gradients-through-time",
+        "where the derivative has grown, the way round made it grow",
+        "forget-direct",
+        "rows['bias 4, gate 0.98']['whole derivative'] > 1 > rows['bias 4, gate 0.98']['forget gates alone']",
+    ),
+    Claim(
+        "04-family",
+        "In 35 of the 45 cases the larger rate is the better one",
+        "c29",
+        "len(remembered) == 45 and (remembered['learning_rate'] == 0.01).sum() == 35",
+    ),
+    Claim(
+        "05-five-shapes",
+        "The last piece alone brings the perplexity from 600 to less than 10",
+        "c13",
+        "V == 600 and found['one to one'] < 10",
+    ),
+    Claim(
         "06-error-analysis",
         "BLEU is between 91 and 96 in all buckets",
         "by-length",

@@ -109,7 +109,7 @@ def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
     assert [[tuple(point) for point in segment] for segment in edges.get_segments()] == ends
     colours = [to_rgba(NODES[status][1]) for status in tree["status"][1:]]
     np.testing.assert_allclose(edges.get_colors(), colours)
-    assert [dashes is None for _, dashes in edges.get_linestyles()] == [True, False, False, True]
+    assert [dashes is None for _, dashes in edges.get_linestyles()] == [True, False, False, False]
     (path,) = axes.lines
     assert path.get_xydata().tolist() == [[0, 0], [0, 1], [0, 2]]
     (legend,) = axes.figure.legends

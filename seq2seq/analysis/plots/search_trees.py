@@ -16,7 +16,7 @@ with require_extra("analysis", needed_by=__name__):
 
 NODES = {  # of a tree, by status: name in the legend, colour, line style
     "alive": ("kept", COLOURS[0], "-"),
-    "finished": ("finished", COLOURS[2], "-"),
+    "finished": ("finished", COLOURS[2], "--"),
     "pruned": ("pruned", "0.6", ":"),
 }
 BEST: dict[str, Any] = {"color": COLOURS[1], "linewidth": 3.0}  # path to the best result
