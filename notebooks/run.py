@@ -24,6 +24,7 @@ from PIL import Image  # Matplotlib depends on it
 from seq2seq import __version__
 
 FOLDER = Path(__file__).parent
+NOTEBOOKS = [*sorted(FOLDER.glob("*.ipynb")), *sorted(FOLDER.glob("zh/*.ipynb"))]
 # What differs from run to run and says nothing: times of epochs, and addresses of objects.
 VOLATILE = re.compile(r" - \d+m?s - \d+[mun]?s/(?:step|epoch)(?= - )|(?<=step - )\d+m?s \d+m?s/step - | at 0x[0-9a-f]+")
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -94,14 +95,14 @@ def with_palette(picture: str) -> str:
 
 
 def main(paths: list[Path]) -> None:
-    for path in paths or sorted(FOLDER.glob("*.ipynb")):
+    for path in paths or NOTEBOOKS:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         notebook = nbformat.read(path, as_version=4)
         run(notebook, path.parent)
         nbformat.write(notebook, path)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         minutes = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60
-        print(f"{path.name}: {minutes:.1f} CPU minutes, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+        print(f"{path}: {minutes:.1f} CPU minutes, {path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

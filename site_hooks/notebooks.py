@@ -17,8 +17,8 @@ SCRIPT = re.compile(r"(?is)<script\b.*?</script>")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for each notebook, and its pictures as files."""
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        name = f"notebooks/{path.stem}"
+    for path in sorted(path for places in ("*.ipynb", "zh/*.ipynb") for path in (ROOT / "notebooks").glob(places)):
+        name = path.relative_to(ROOT).with_suffix("").as_posix()
 
         def add_file(ending: str, content: bytes | str, name: str = name) -> str:
             files.append(File.generated(config, f"{name}{ending}", content=content))

@@ -153,7 +153,8 @@ def test_home_page_is_the_readme(site):
 
 def test_each_document_and_notebook_is_a_page(site):
     pages = [path.stem for path in (ROOT / "docs").glob("*.md")]
-    pages += [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    notebooks = [path for places in ("*.ipynb", "zh/*.ipynb") for path in (ROOT / "notebooks").glob(places)]
+    pages += [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks]
     assert len(pages) > 15
     home = site.pages[site.folder / "index.html"]
     for page in pages:
