@@ -3,9 +3,9 @@
 python benchmarks/family.py phrasebook [--cells gru lstm ...] [--seeds 1 2 3] [--work runs/family]
 python benchmarks/family.py multi30k
 
-A queue of runs: runs in the record (`benchmarks/family-phrasebook.jsonl`) are skipped, and an interrupted run is
-resumed. Before its first seed, each cell tries learning rates, for a part of the updates and with a seed of its own;
-the rate with the lowest validation loss is used. A run that ends with a higher loss than its shorter pilot is repeated
+A queue of runs: runs in the record (in `seq2seq.analysis.records`) are skipped, and an interrupted run is resumed.
+Before its first seed, each cell tries learning rates, for a part of the updates and with a seed of its own; the rate
+with the lowest validation loss is used. A run that ends with a higher loss than its shorter pilot is repeated
 at the next best rate. The widths of the recurrent layers are chosen so that all models have as many parameters as the
 GRU. Each run ends with BLEU and chrF on the test set and, on the phrasebook, with the accuracy on words with
 long-distance dependencies.
@@ -25,12 +25,12 @@ from measure import show
 
 from seq2seq import SearchOptions, Translator, evaluate, evaluate_challenge_sets, open_corpus
 from seq2seq.analysis.comparison import select_runs, summarize
+from seq2seq.analysis.records import RECORDS
 from seq2seq.config import Config, load_config
 from seq2seq.layers.cells import CELLS
 from seq2seq.models.equal_size import count_parameters, units_of_size
 from seq2seq.training import train
 
-HERE = Path(__file__).parent
 # Depth gates connect layers, so this cell has two; an LSTM of two layers is added for comparison.
 STACKS = {"depth_gated_lstm": ("depth_gated_lstm", 2), "lstm, 2 layers": ("lstm", 2)}
 PILOT = 0  # seed of the runs that try learning rates
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--work", type=Path, default=Path("runs/family"), help="folder of models in training")
     options = parser.parse_args()
-    queue = Queue(options.experiment, options.work, HERE / f"family-{options.experiment}.jsonl")
+    queue = Queue(options.experiment, options.work, RECORDS / f"family-{options.experiment}.jsonl")
     for seed in options.seeds:
         for cell in options.cells or queue.experiment.cells:
             queue.run(cell, seed)
@@ -210,7 +210,8 @@ def table(record: Path) -> list[dict[str, Any]]:
     """One row per cell, best first."""
     runs = select_runs(pd.DataFrame(read(record)))
     rows = []
-    for cell, row in summarize(runs, ["bleu", "chrf", "valid_loss"]).sort_values("bleu", ascending=False).iterrows():
+    means = summarize(runs, ["bleu", "chrf", "valid_loss"], bounds=(0, 100))
+    for cell, row in means.sort_values("bleu", ascending=False).iterrows():
         of_cell = runs[runs["cell"] == cell]
         rows.append(
             {

@@ -1,6 +1,6 @@
 """Gradients through time of each cell of the family, before and after it learns the temporal order task.
 
-python benchmarks/gradients.py --output benchmarks/gradients.json [--cells lstm gru]
+python benchmarks/gradients.py --output seq2seq/analysis/records/gradients.json [--cells lstm gru]
 
 Each cell is written as soon as it is done; the same command resumes. All cells have about the same number of weights,
 the budget of `memory.py` and one seed. `depth_gated_lstm` is left out: without a layer below, it is an LSTM.

@@ -1,6 +1,7 @@
 """Memory span of each cell: copying, adding and temporal order at growing distances.
 
-python benchmarks/memory.py --output benchmarks/memory.jsonl [--cells lstm gru] [--tasks copy] [--seeds 1 2 3]
+python benchmarks/memory.py --output seq2seq/analysis/records/memory.jsonl [--cells lstm gru] [--tasks copy]
+    [--seeds 1 2 3]
 
 Each training run appends a line to the file; the same command resumes. All cells have about the same number of weights;
 the depth-gated LSTM is left out, because it is an LSTM in a single layer. Once a cell fails at a distance with all

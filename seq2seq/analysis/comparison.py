@@ -4,7 +4,10 @@ Runs are read from the record that `benchmarks/family.py` writes: each of its li
 frame here. A missing column raises pandas' `KeyError`.
 """
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from seq2seq.arguments import check_arguments
 from seq2seq.evaluation.intervals import mean_confidence_interval
@@ -26,7 +29,9 @@ def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
 
 
 @check_arguments()
-def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
+def summarize(
+    runs: pd.DataFrame, values: Sequence[str], by: str = "cell", bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> pd.DataFrame:
     """Means over seeds with 95% intervals (Student's t; NaN for a single seed).
 
     Runs that lack one of the values, such as pilots, are left out.
@@ -35,6 +40,7 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
         runs: One row per run.
         values: Names of numeric columns.
         by: Name of the column by which runs are grouped.
+        bounds: Lowest and highest possible value, such as 0 and 100 for BLEU, at which intervals are cut off.
 
     Returns:
         One row per value of `by`, which is the index, in the order of first appearance. Columns are `seeds`, and for
@@ -44,7 +50,8 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
     table = groups.size().to_frame("seeds")
     for value in values:
         table[value] = groups[value].mean()
-        table[[f"{value}_low", f"{value}_high"]] = groups[value].apply(mean_confidence_interval).tolist()
+        intervals = groups[value].apply(mean_confidence_interval).tolist()
+        table[[f"{value}_low", f"{value}_high"]] = np.clip(intervals, *bounds)
     return table
 
 

@@ -56,7 +56,8 @@ class CellComparison:
         by_cell = self.runs.groupby("cell", sort=False)
         sizes = by_cell[["units", "parameters", "updates"]].first()
         means = by_cell[["valid_loss", "tokens_per_second"]].mean()
-        return sizes.join(summarize(self.runs, ["bleu", "chrf"])).join(means).sort_values("bleu", ascending=False)
+        scores = summarize(self.runs, ["bleu", "chrf"], bounds=(0, 100))
+        return sizes.join(scores).join(means).sort_values("bleu", ascending=False)
 
     def difference(self, first: str, second: str) -> dict[str, float]:
         """Difference of two cells in BLEU, paired by seed; see `group_difference`."""

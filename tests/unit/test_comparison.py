@@ -34,6 +34,13 @@ def test_one_seed_has_no_interval():
     assert math.isnan(found.loc["gru", "bleu_low"])
 
 
+def test_an_interval_ends_at_what_is_possible():
+    found = summarize(RUNS, ["bleu"], bounds=(0, 85))
+    half = T_2 * math.sqrt((9 + 1 + 16) / 2) / math.sqrt(3)
+    assert found.loc["lstm", "bleu_low"] == pytest.approx(83 - half)
+    assert found.loc["lstm", "bleu_high"] == 85
+
+
 def test_difference_compares_runs_of_equal_seeds():
     found = group_difference(RUNS, ["lstm", "gru"], ["elman"], "bleu")
     each = np.array([80.5 - 70, 81 - 75, 86 - 74])
@@ -91,12 +98,18 @@ def test_missing_columns_and_runs_are_named():
 
 
 def test_figures_have_a_point_for_each_cell():
-    found = summarize(RUNS, ["bleu"])
-    figure = plots.plot_means(found, {"bleu": "BLEU"}, {"gated": ["lstm", "gru"], "plain": ["elman"]})
+    pilot = pd.DataFrame([{"cell": "elman", "seed": 0, "bleu": math.nan}])
+    figure = plots.plot_means(
+        pd.concat([pilot, RUNS]), {"bleu": "BLEU"}, {"gated": ["lstm", "gru"], "plain": ["elman"]}
+    )
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["elman", "gru", "lstm"]
     assert axes.get_xlabel() == "BLEU"
-    drawn = {container.get_label(): container.lines[0].get_xdata().tolist() for container in axes.containers}
-    assert drawn == {"gated": [82.0, 83.0], "plain": [73.0]}
+    drawn = {line.get_label(): sorted(line.get_xdata()) for line in axes.lines}
+    assert drawn["gated: a run"] == [80.0, 80.0, 81.0, 82.0, 85.0, 87.0]
+    assert drawn["plain: a run"] == [70.0, 74.0, 75.0]
+    assert drawn["mean of a cell"] == [73.0, 82.0, 83.0]
+    assert len({line.get_marker() for line in axes.lines}) == 3, "groups are told apart without colours"
+    found = summarize(RUNS, ["bleu"])
     (axes,) = plots.plot_speed_against_quality(found, {"gru": 1.0, "elman": 1.4}, "bleu", "BLEU").axes
     assert sorted(text.get_text() for text in axes.texts) == ["elman", "gru"]

@@ -61,7 +61,19 @@ def test_truncation_draws_the_weight_asked_for():
     ]
     cosine, ratio = labelled(plot_truncation({"gru": pd.DataFrame(rows)}))
     assert cosine.lines[0].get_ydata().tolist() == [0.2, 0.4]
+    assert [tick.get_text() for tick in cosine.get_xticklabels()] == ["1", "4"]
+    assert cosine.get_ylim()[0] == 0
     assert ratio.lines[0].get_ydata().tolist() == [0.1, 0.2]
+
+
+def test_lines_can_be_told_apart_without_colours_and_where_they_coincide():
+    table = sensitivity(np.full((2, 40, 1, 1), 0.9))
+    (axes,) = labelled(plot_sensitivity(dict.fromkeys("abcdefg", table)))
+    lines = axes.lines[:7]
+    assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 7
+    shown = [set(range(line.get_markevery()[0], 41, line.get_markevery()[1])) for line in lines[:4]]
+    assert all(shown)
+    assert not set.intersection(*shown)
 
 
 def test_flows_have_panels_before_and_after():
@@ -100,17 +112,17 @@ def test_gates_are_drawn_in_percent():
         plot_gate_histograms({})
 
 
-def test_memory_is_drawn_with_its_intervals():
-    line = {"task": "copy", "seeds": 3, "at_least": False}
+def test_memory_is_drawn_seed_by_seed():
     table = pd.DataFrame(
         [
-            {"cell": "lstm", "mean": 40.0, "low": 30.0, "high": 50.0, **line},
-            {"cell": "elman", "mean": 10.0, "low": np.nan, "high": np.nan, **line},
+            {"cell": "lstm", "task": "copy", "spans": (20, 80, 20), "mean": 40.0, "at_least": True},
+            {"cell": "elman", "task": "copy", "spans": (10,), "mean": 10.0, "at_least": False},
         ]
     )
     (axes,) = labelled(plot_memory_span(table))
-    (segment,) = axes.containers[0].lines[2][0].get_segments()
-    assert segment[:, 0].tolist() == [30.0, 50.0]
+    assert [line.get_xdata()[0] for line in axes.lines] == [20, 80, 20, 40.0, 10, 10.0]
+    assert [line.get_fillstyle() for line in axes.lines[:3]] == ["full", "none", "full"], "open: it may be longer"
+    assert len({line.get_ydata()[0] for line in axes.lines[:3]}) == 3, "seeds that agree are seen to be several"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["lstm", "elman"]
 
 
@@ -120,6 +132,7 @@ def test_scores_leave_out_what_was_not_tried():
         columns=["cell", "task", "distance", "seed", "score"],
     )
     (axes,) = labelled(plot_scores_by_distance(scores, {"adding": 0.19}))
+    assert axes.get_xticks().tolist() == [10]
     assert axes.lines[0].get_xdata().tolist() == [10]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), 80.0)
     assert axes.lines[2].get_ydata()[0] == pytest.approx(19.0)

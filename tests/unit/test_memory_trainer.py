@@ -167,10 +167,20 @@ def test_how_far_cells_remember():
     lstm, elman = memory_span(scores).to_dict("records")
     assert (lstm["cell"], lstm["seeds"], lstm["at_least"]) == ("lstm", 3, True)
     assert lstm["mean"] == pytest.approx(70 / 3)
-    # Student's t of two degrees of freedom is 4.3027 at 0.975; the standard deviation of 10, 20, 40 is 15.275.
-    assert lstm["high"] == pytest.approx(70 / 3 + 4.3027 * 15.2753 / math.sqrt(3), rel=1e-4)
-    assert lstm["low"] == 0.0
+    assert lstm["spans"] == (20, 40, 10)
+    assert (lstm["low"], lstm["high"]) == (0, 40), "Student's interval is wider than what is possible"
     assert (elman["mean"], elman["low"], elman["high"], elman["at_least"]) == (0, 0, 0, False)
+
+
+def test_the_interval_of_a_memory_span_is_students():
+    distances = [10, 20, 30, 40]
+    rows = [{"distance": d, "seed": s, "score": d <= span} for s, span in enumerate((20, 20, 30)) for d in distances]
+    (found,) = memory_span(pd.DataFrame(rows).assign(cell="gru", task="copy").astype({"score": float})).to_dict(
+        "records"
+    )
+    # Student's t of two degrees of freedom is 4.3027 at 0.975; the standard deviation of 20, 20, 30 is 5.7735.
+    half = 4.3027 * 5.7735 / math.sqrt(3)
+    assert (found["low"], found["high"]) == pytest.approx((70 / 3 - half, 70 / 3 + half), rel=1e-4)
 
 
 def test_what_is_solved_beyond_a_failure_does_not_count():

@@ -89,9 +89,10 @@ def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) ->
         threshold: Minimum score, 0 to 1, at which a task counts as solved.
 
     Returns:
-        One row per cell and task: seeds (their number), mean (of the distances over seeds), `low` and `high` (ends of
-        its 95% interval by Student's t, cut off at 0; NaN for a single seed), and `at_least`, whether some seed solves
-        the longest of the task's distances, so that the mean might be larger if longer ones were tried.
+        One row per cell and task: seeds (their number), spans (the distance of each seed, a tuple), mean (of the
+        distances over seeds), `low` and `high` (ends of its 95% interval by Student's t, cut off at 0 and at the
+        longest of the task's distances; NaN for a single seed), and `at_least`, whether some seed solves the longest
+        distance, so that the mean might be larger if longer ones were tried.
     """
     rows = []
     for (cell, task), of_both in scores.groupby(["cell", "task"], sort=False):
@@ -100,10 +101,10 @@ def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) ->
         unbroken = solves.groupby(nearest_first["seed"]).cummin()
         furthest = nearest_first["distance"].where(unbroken, 0).groupby(nearest_first["seed"]).max()
         longest = scores.loc[scores["task"] == task, "distance"].max()
-        low, high = mean_confidence_interval(furthest.tolist())
-        at_least = bool((furthest == longest).any())
-        rows.append((cell, task, len(furthest), furthest.mean(), np.maximum(low, 0.0), high, at_least))
-    return pd.DataFrame(rows, columns=["cell", "task", "seeds", "mean", "low", "high", "at_least"])
+        spans = tuple(furthest.tolist())
+        low, high = np.clip(mean_confidence_interval(spans), 0.0, longest)
+        rows.append((cell, task, len(spans), spans, furthest.mean(), low, high, longest in spans))
+    return pd.DataFrame(rows, columns=["cell", "task", "seeds", "spans", "mean", "low", "high", "at_least"])
 
 
 @check_arguments()

@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from seq2seq.analysis.plots.style import COLOURS, DASHES, MARKERS, line_style
 from seq2seq.arguments import Dims, NonNegative, NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from scipy.stats import gmean  # type: ignore[import-untyped]
 
 NORM_LABELS = {
@@ -24,36 +26,34 @@ MIN_NORM = 1e-12  # a line that falls below it ends there
 
 @check_arguments()
 def plot_means(
-    summary: pd.DataFrame, values: NotEmpty[Mapping[str, str]], groups: Mapping[str, Sequence[str]] | None = None
+    runs: pd.DataFrame, values: NotEmpty[Mapping[str, str]], groups: Mapping[str, Sequence[str]] | None = None
 ) -> Figure:
-    """Draw means and 95% intervals of each cell, one panel per value, cells in the order of the first value.
+    """Draw each run as a dot and the mean of each cell as a bar, one panel per value, the best cell on top.
 
     Args:
-        summary: Result of `seq2seq.analysis.comparison.summarize`.
-        values: Axis label, with the unit, by column.
-        groups: Cells that share a colour, by the name of the group; by default all do.
+        runs: One row per run, with the column `cell`; runs that lack a value, such as pilots, are left out.
+        values: Axis label, with the unit, by column; cells are in the order of the means of the first one.
+        groups: Cells that share a colour and a marker, by the name of the group; by default all do.
     """
-    ordered = summary.sort_values(next(iter(values)))
-    size = (1.6 + 3.0 * len(values), 0.9 + 0.26 * len(ordered))
-    figure, panels = _panels(len(values), size, grid="x", sharey=True)
-    places = pd.Series(range(len(ordered)), index=ordered.index)
+    drawn = runs.dropna(subset=list(values))
+    means = drawn.groupby("cell")[list(values)].mean().sort_values(next(iter(values)))
+    places = pd.Series(range(len(means)), index=means.index)
+    figure, panels = _panels(len(values), (1.6 + 3.0 * len(values), 1.2 + 0.26 * len(means)), grid="x", sharey=True)
     for axes, (value, label) in zip(panels, values.items(), strict=True):
-        for name, cells in (groups or {"": ordered.index}).items():
-            chosen = ordered[ordered.index.isin(cells)]
-            arms = np.stack([chosen[value] - chosen[f"{value}_low"], chosen[f"{value}_high"] - chosen[value]])
-            axes.errorbar(
-                chosen[value], places[chosen.index], xerr=np.nan_to_num(arms), fmt="o", capsize=3, label=name or None
-            )
-        axes.set_xlabel(label)
-    panels[0].set_yticks(places, ordered.index)
-    if groups:
-        panels[0].legend(loc="best", fontsize="small")
+        for number, (name, cells) in enumerate((groups or {"all cells": means.index}).items()):
+            own = drawn[drawn["cell"].isin(cells)]
+            style = {"color": COLOURS[number], "linestyle": "", "markersize": 5}
+            axes.plot(own[value], places[own["cell"]], MARKERS[number], label=f"{name}: a run", alpha=0.7, **style)
+        axes.plot(means[value], places, "|", color="black", markersize=13, markeredgewidth=1.5, label="mean of a cell")
+        axes.set(xlabel=label, xlim=(0, None))
+    panels[0].set_yticks(places, means.index)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="small")
     return figure
 
 
 @check_arguments()
 def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
-    """Draw the quality of each cell against the training speed of its layer.
+    """Draw the quality of each cell, with its 95% interval, against the training speed of its layer.
 
     Args:
         summary: Result of `seq2seq.analysis.comparison.summarize`.
@@ -61,38 +61,49 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
         value: Column of `summary`.
         label: Axis label of the value, with the unit.
     """
-    figure, (axes,) = _panels(1, (6, 4))
-    for cell, mean in summary[value].items():
-        if cell in speed:
-            axes.plot(speed[cell], mean, "o", color="tab:blue")
-            axes.annotate(str(cell), (speed[cell], mean), xytext=(4, 3), textcoords="offset points", fontsize="small")
-    axes.set(xlabel="training speed of a layer (tokens/s, relative to the GRU)", ylabel=label)
+    figure, (axes,) = _panels(1, (7, 5))
+    shown = summary[summary.index.isin(list(speed))].sort_values(value)
+    for place, (cell, row) in enumerate(shown.iterrows()):
+        arms = np.nan_to_num([[row[value] - row[f"{value}_low"]], [row[f"{value}_high"] - row[value]]])
+        x = speed[str(cell)]
+        axes.errorbar(x, row[value], yerr=arms, fmt="o", color=COLOURS[0], ecolor="#88BBDD", capsize=3)
+        side = 1 if place % 2 else -1  # neighbours in quality have their names on different sides
+        shift, align = (6 * side, 0), "left" if side > 0 else "right"
+        axes.annotate(str(cell), (x, row[value]), xytext=shift, textcoords="offset points", ha=align, va="center")
+    axes.margins(x=0.2)
+    axes.set(xlabel="training speed of a layer (tokens/s, relative to the GRU)", ylabel=f"{label}, 95% interval")
     return figure
 
 
 @check_arguments()
 def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
-    """Draw the memory span of each cell, mean over seeds and 95% interval, one panel per task.
+    """Draw the memory span of each cell, a marker per seed and a bar for their mean, one panel per task.
 
-    An open marker means that a seed solved the longest distance that was tried, so the mean might be larger.
+    An open marker means that the seed solved the longest distance that was tried, so its span might be larger.
 
     Args:
         table: Result of `seq2seq.analysis.memory_tasks.experiments.memory_span`.
         unit: Unit of the distances, such as steps of a task or words of a sentence.
     """
     tasks, cells = table["task"].unique(), list(table["cell"].unique())
-    figure, panels = _panels(len(tasks), (3.4 * len(tasks) + 1, 1.4 + 0.34 * len(cells)), sharey=True)
+    size = (3.4 * len(tasks) + 1, 1.6 + 0.34 * len(cells))
+    figure, panels = _panels(len(tasks), size, sharex=True, sharey=True)
+    seed: dict[str, Any] = {"linestyle": "", "color": COLOURS[0], "alpha": 0.8}
     for axes, task in zip(panels, tasks, strict=True):
-        for row in table[table["task"] == task].itertuples():
-            error = [[row.mean - row.low], [row.high - row.mean]] if np.isfinite(row.low) else None
-            fill = "white" if row.at_least else "C0"
-            axes.errorbar(
-                row.mean, cells.index(row.cell), xerr=error, fmt="o", color="C0", markerfacecolor=fill, capsize=3
-            )
-        axes.set(title=task, xlabel=f"memory span ({unit}), 95% interval")
-        axes.set_xlim(left=-2)
+        of_task = table[table["task"] == task]
+        longest = max(map(max, of_task.loc[of_task["at_least"], "spans"]), default=np.inf)
+        for row in of_task.itertuples():
+            heights = cells.index(row.cell) + np.linspace(-0.22, 0.22, len(row.spans))
+            for span, height in zip(row.spans, heights, strict=True):
+                axes.plot(span, height, "o", markersize=5, fillstyle="none" if span == longest else "full", **seed)
+            axes.plot(row.mean, cells.index(row.cell), "|", color="black", markersize=15, markeredgewidth=1.5)
+        axes.set(title=task, xlabel=f"memory span ({unit})")
     panels[0].set_yticks(range(len(cells)), cells)
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(cells) - 0.4, -0.6)
+    entries = [Line2D([], [], marker="o", fillstyle=fill, **seed) for fill in ("full", "none")]
+    entries.append(Line2D([], [], linestyle="", marker="|", color="black", markersize=12))
+    names = "a seed", "a seed that solved the longest distance", "mean"
+    figure.legend(entries, names, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -109,23 +120,22 @@ def plot_scores_by_distance(
         unit: Unit of the distances, such as steps of a task or words of a sentence.
     """
     tried = scores.dropna(subset="score")
-    tasks, cells = tried["task"].unique(), tried["cell"].unique()
-    figure, panels = _panels(len(tasks), (4 * len(tasks) + 1, 3.6), sharey=True)
+    tasks = tried["task"].unique()
+    figure, panels = _panels(len(tasks), (3.6 * len(tasks) + 1, 3.8), sharey=True)
     for axes, task in zip(panels, tasks, strict=True):
         rows = tried[tried["task"] == task]
-        for number, cell in enumerate(cells):
+        for number, cell in enumerate(rows["cell"].unique()):
             own = rows[rows["cell"] == cell]
             mean = own.groupby("distance")["score"].mean()
-            axes.plot(mean.index, 100 * mean, color=f"C{number}", label=cell)
-            axes.plot(own["distance"], 100 * own["score"], ".", color=f"C{number}", alpha=0.6)
+            style = line_style(number, len(mean)) | {"markevery": 1}
+            axes.plot(mean.index, 100 * mean, label=cell, **style)
+            axes.plot(own["distance"], 100 * own["score"], ".", color=style["color"], alpha=0.5, markersize=5)
         if chance_levels and task in chance_levels:
             axes.axhline(100 * chance_levels[task], color="grey", linestyle=":", label="guessing")
-        axes.set_xscale("log", base=2)
-        distances = sorted(rows["distance"].unique())
-        axes.set_xticks(distances, [str(distance) for distance in distances])
+        axes.set_xticks(sorted(rows["distance"].unique()))
         axes.set(title=task, xlabel=f"distance ({unit})", ylim=(0, 103))
+        axes.legend(fontsize="small")
     panels[0].set_ylabel("correct answers (%)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
 
 
@@ -138,9 +148,9 @@ def plot_sensitivity(tables: NotEmpty[Mapping[str, pd.DataFrame]], norm: str = "
         norm: `spectral` or `frobenius`.
     """
     figure, (axes,) = _panels(1, (7, 4))
-    for name, table in tables.items():
+    for place, (name, table) in enumerate(tables.items()):
         means = table.groupby("distance")[norm].apply(gmean)
-        axes.semilogy(means.index, _visible(means), label=name)
+        axes.semilogy(means.index, _visible(means), label=name, **line_style(place, len(means)))
     axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
     axes.set(xlabel="distance d (steps)", ylabel=NORM_LABELS[norm])
     axes.legend()
@@ -155,8 +165,9 @@ def plot_state_gradients(gradients: NotEmpty[Mapping[str, ThreeDimensions]]) -> 
         gradients: Arrays (B, T + 1, U) from `state_gradients` by name; the geometric mean over sequences is drawn.
     """
     figure, (axes,) = _panels(1, (7, 4))
-    for name, gradient in gradients.items():
-        axes.semilogy(_visible(gmean(np.linalg.norm(gradient.astype(float), axis=-1))), label=name)
+    for place, (name, gradient) in enumerate(gradients.items()):
+        norms = gmean(np.linalg.norm(gradient.astype(float), axis=-1))
+        axes.semilogy(_visible(norms), label=name, **line_style(place, len(norms)))
     axes.set(xlabel="step k", ylabel="norm of d loss / d state k")
     axes.legend()
     return figure
@@ -173,8 +184,8 @@ def plot_singular_values(values: NotEmpty[Mapping[str, ThreeDimensions]], sequen
     figure, panels = _panels(len(values), (3.2 * len(values) + 0.8, 3.5), sharey=True)
     for axes, (name, array) in zip(panels, values.items(), strict=True):
         steps = np.arange(1, array.shape[1] + 1)
-        axes.semilogy(steps, _visible(array[sequence], 1e-6), color="C0", alpha=0.35, linewidth=0.8)
-        axes.semilogy(steps, array[sequence, :, 0], color="C1", label="largest")
+        axes.semilogy(steps, _visible(array[sequence], 1e-6), color=COLOURS[0], alpha=0.35, linewidth=0.8)
+        axes.semilogy(steps, array[sequence, :, 0], color=COLOURS[1], label="largest")
         axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
         axes.set(title=name, xlabel="step")
     panels[0].set_ylabel("singular values of the step's Jacobian")
@@ -191,17 +202,18 @@ def plot_truncation(tables: NotEmpty[Mapping[str, pd.DataFrame]], weight: str = 
         tables: Results of `seq2seq.analysis.gradients.truncation_effect` by name.
         weight: One of the tables' weights, or `all`.
     """
-    figure, panels = _panels(2, (9, 3.5))
+    figure, panels = _panels(2, (10, 3.8))
     labels = {
         "cosine": "cosine of the angle to the full gradient",
         "norm_ratio": "norm / norm of the full gradient",
     }
     for axes, (column, label) in zip(panels, labels.items(), strict=True):
-        for name, table in tables.items():
+        for place, (name, table) in enumerate(tables.items()):
             rows = table[table["weight"] == weight]
-            axes.plot(rows["chunk"], rows[column], marker="o", label=name)
+            axes.plot(rows["chunk"], rows[column], label=name, **line_style(place, len(rows)) | {"markevery": 1})
         axes.set_xscale("log", base=2)
-        axes.set(xlabel="steps traced back", ylabel=label)
+        axes.set_xticks(rows["chunk"], rows["chunk"].astype(str))
+        axes.set(xlabel="steps traced back", ylabel=label, ylim=(min(0.0, axes.get_ylim()[0]), None))
     panels[0].legend()
     return figure
 
@@ -216,14 +228,15 @@ def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]
         families: Cells of each row of panels, by its title; a second state of a cell is dashed.
         norm: `spectral`, `frobenius` or `loss`.
     """
-    figure, panels = _panels(2, (10, 3.4 * len(families)), len(families), sharex=True, sharey=True)
+    figure, panels = _panels(2, (10, 2.9 * len(families)), len(families), sharex=True, sharey=True)
     for (title, cells), row in zip(families.items(), panels.reshape(-1, 2), strict=True):
         for when, axes in zip(("before", "after"), row, strict=True):
             for place, cell in enumerate(cells):
                 lines = table[(table["cell"] == cell) & (table["when"] == when)].groupby("state", sort=False)
-                for style, (state, line) in zip(("-", "--"), lines, strict=False):
+                for dashes, (state, line) in zip(("-", "--"), lines, strict=False):
                     name = f"{cell}, {state}" if len(lines) > 1 else cell
-                    axes.semilogy(line["distance"], _visible(line[norm]), style, color=f"C{place}", label=name)
+                    style = line_style(place, len(line)) | {"linestyle": dashes}
+                    axes.semilogy(line["distance"], _visible(line[norm]), label=name, **style)
             axes.set_title(f"{title}, {when} training")
         row[0].set_ylabel(NORM_LABELS[norm])
         row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -236,8 +249,9 @@ def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]
 def plot_gradient_norms(norms: NotEmpty[Mapping[str, np.ndarray]], limit: float | None = None) -> Figure:
     """Draw the gradient norm of each update of training runs, one line per name, and the clipping threshold `limit`."""
     figure, (axes,) = _panels(1, (7, 4))
-    for name, values in norms.items():
-        axes.semilogy(np.arange(1, len(values) + 1), values, linewidth=0.9, label=name)
+    for place, (name, values) in enumerate(norms.items()):
+        style = line_style(place, len(values)) | {"linestyle": "-", "linewidth": 0.9}  # dashes would hide peaks
+        axes.semilogy(np.arange(1, len(values) + 1), values, label=name, **style)
     if limit is not None:
         axes.axhline(limit, color="black", linewidth=0.8, linestyle="--", label="clipped above")
     axes.set(xlabel="update", ylabel="norm of the gradient before clipping")
@@ -259,10 +273,11 @@ def plot_gate_histograms(tables: NotEmpty[Mapping[str, pd.DataFrame]]) -> Figure
     gates = next(iter(tables.values()))["gate"].unique()
     figure, panels = _panels(len(gates), (2.9 * len(gates), 3.2))
     for axes, gate in zip(panels, gates, strict=True):
-        for name, table in tables.items():
+        for place, (name, table) in enumerate(tables.items()):
             rows = table[table["gate"] == gate]
             edges = [*rows["left"], rows["right"].iloc[-1]]
-            axes.stairs(100 * rows["share"], edges, label=name, fill=len(tables) == 1, linewidth=1.6)
+            style = {"color": COLOURS[place], "linestyle": DASHES[place], "fill": len(tables) == 1, "linewidth": 1.8}
+            axes.stairs(100 * rows["share"], edges, label=name, **style)
         axes.set(title=gate, xlabel=f"value of the {rows['function'].iloc[0]}")
     panels[0].set_ylabel("share of values (%)")
     panels[0].legend()
