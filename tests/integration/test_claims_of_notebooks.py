@@ -37,6 +37,24 @@ CLAIMS = [
         TERMS,
     ),
     Claim("zh/00-rnn-from-scratch", "40 项中最近的 21 项已经构成了几乎全部梯度，所缺不到百分之零点五", "near", TERMS),
+    Claim(
+        "03-gradients-through-time",
+        "where the derivative has grown, the way round made it grow",
+        "forget-direct",
+        "rows['bias 4, gate 0.98']['whole derivative'] > 1 > rows['bias 4, gate 0.98']['forget gates alone']",
+    ),
+    Claim(
+        "04-family",
+        "In 35 of the 45 cases the larger rate is the better one",
+        "c29",
+        "len(remembered) == 45 and (remembered['learning_rate'] == 0.01).sum() == 35",
+    ),
+    Claim(
+        "05-five-shapes",
+        "The last piece alone brings the perplexity from 600 to less than 10",
+        "c13",
+        "V == 600 and found['one to one'] < 10",
+    ),
 ]
 
 

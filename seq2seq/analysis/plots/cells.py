@@ -21,6 +21,12 @@ NORM_LABELS = {
     "loss": "norm of\nd loss / d state T - d",
 }
 ThreeDimensions = Annotated[np.ndarray, Dims(3, 3)]
+MEAN_BAR: dict[str, Any] = {
+    "color": "black",
+    "markersize": 14,
+    "markeredgewidth": 1.2,
+    "zorder": 1,
+}  # behind the dots of the runs
 MIN_NORM = 1e-12  # a line that falls below it ends there
 
 
@@ -42,9 +48,9 @@ def plot_means(
     for axes, (value, label) in zip(panels, values.items(), strict=True):
         for number, (name, cells) in enumerate((groups or {"all cells": means.index}).items()):
             own = drawn[drawn["cell"].isin(cells)]
-            style = {"color": COLOURS[number], "linestyle": "", "markersize": 5}
+            style = {"color": COLOURS[number], "linestyle": "", "markersize": 5, "clip_on": False}
             axes.plot(own[value], places[own["cell"]], MARKERS[number], label=f"{name}: a run", alpha=0.7, **style)
-        axes.plot(means[value], places, "|", color="black", markersize=13, markeredgewidth=1.5, label="mean of a cell")
+        axes.plot(means[value], places, "|", label="mean of a cell", **MEAN_BAR)
         axes.set(xlabel=label, xlim=(0, None))
     panels[0].set_yticks(places, means.index)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="small")
@@ -96,12 +102,12 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
             heights = cells.index(row.cell) + np.linspace(-0.22, 0.22, len(row.spans))
             for span, height in zip(row.spans, heights, strict=True):
                 axes.plot(span, height, "o", markersize=5, fillstyle="none" if span == longest else "full", **seed)
-            axes.plot(row.mean, cells.index(row.cell), "|", color="black", markersize=15, markeredgewidth=1.5)
+            axes.plot(row.mean, cells.index(row.cell), "|", **MEAN_BAR)
         axes.set(title=task, xlabel=f"memory span ({unit})")
     panels[0].set_yticks(range(len(cells)), cells)
     panels[0].set_ylim(len(cells) - 0.4, -0.6)
     entries = [Line2D([], [], marker="o", fillstyle=fill, **seed) for fill in ("full", "none")]
-    entries.append(Line2D([], [], linestyle="", marker="|", color="black", markersize=12))
+    entries.append(Line2D([], [], linestyle="", marker="|", **MEAN_BAR))
     names = "a seed", "a seed that solved the longest distance", "mean"
     figure.legend(entries, names, loc="outside upper center", ncols=3)
     return figure
