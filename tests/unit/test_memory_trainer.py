@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from typing import ClassVar
 
 import keras
@@ -14,6 +15,7 @@ from seq2seq.analysis.gradients import unroll, weight_gradients
 from seq2seq.analysis.memory_tasks.experiments import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun, units_for_parameters
+from seq2seq.analysis.records import RECORDS
 from seq2seq.evaluation.intervals import mean_confidence_interval
 from seq2seq.layers.cells import CELLS, make_cell
 
@@ -153,6 +155,16 @@ def test_what_was_not_tried_is_when_a_new_seed_gets_further(scripted):
     scores = run_experiments(["elman"], [AddingTask()], [20, 40], [1, 2, 3], known=known)
     assert scripted[2:] == [("elman", 20, 3), ("elman", 40, 1), ("elman", 40, 2), ("elman", 40, 3)]
     assert not scores["score"].isna().any()
+
+
+def test_the_recorded_runs_have_settings_of_today():
+    """Or a benchmark that resumes would repeat them all."""
+    tasks = {task.name: task for task in (CopyTask(num_symbols=4, length=2), AddingTask(), TemporalOrderTask())}
+    entries = [json.loads(line) for line in (RECORDS / "memory.jsonl").read_text("utf-8").splitlines()]
+    assert {entry["task"] for entry in entries} == set(tasks)
+    for entry in entries:
+        budget = Budget(learning_rate=entry["setting"]["learning_rate"])
+        assert entry["setting"] == asdict(budget) | vars(tasks[entry["task"]])
 
 
 def test_how_far_cells_remember():
