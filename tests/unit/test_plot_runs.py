@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from seq2seq.analysis.plots.history import COLOURS, MARKERS, plot_runs
+from seq2seq.analysis.plots.history import plot_runs
+from seq2seq.analysis.plots.style import COLOURS, MARKERS
 from seq2seq.errors import EvaluationError
 from tests.command import run
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from seq2seq.analysis.plots.style import COLOURS, DASHES, MARKERS, line_style
+from seq2seq.analysis.plots.style import COLOURS, MARKERS, STYLES, line_style
 from seq2seq.arguments import Dims, NonNegative, NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 
@@ -282,7 +282,7 @@ def plot_gate_histograms(tables: NotEmpty[Mapping[str, pd.DataFrame]]) -> Figure
         for place, (name, table) in enumerate(tables.items()):
             rows = table[table["gate"] == gate]
             edges = [*rows["left"], rows["right"].iloc[-1]]
-            style = {"color": COLOURS[place], "linestyle": DASHES[place], "fill": len(tables) == 1, "linewidth": 1.8}
+            style = {"color": COLOURS[place], "linestyle": STYLES[place], "fill": len(tables) == 1, "linewidth": 1.8}
             axes.stairs(100 * rows["share"], edges, label=name, **style)
         axes.set(title=gate, xlabel=f"value of the {rows['function'].iloc[0]}")
     panels[0].set_ylabel("share of values (%)")

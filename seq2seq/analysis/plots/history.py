@@ -5,6 +5,7 @@ from math import isfinite
 from os import PathLike, fspath
 from typing import Any
 
+from seq2seq.analysis.plots.style import line_style
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
@@ -24,9 +25,6 @@ PANELS = {  # key of a validation, and its label
     "bleu": "BLEU on validation (%)",
     "learning_rate": "learning rate",
 }
-# Okabe and Ito's colours, which colour-blind readers can tell apart, without yellow, which is faint on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
-MARKERS, STYLES = "osD^vPX*", ("-", "--", "-.", ":")
 MAX_MARKERS = 12  # of a curve
 RING: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "0.3"}
 
@@ -93,7 +91,7 @@ def plot_runs(runs: NotEmpty[Mapping[str, Any]]) -> Figure:
             _draw_run(axes, history, key, number)
         axes.set(xlabel="update", ylabel=PANELS[key])
         _mark_updates(axes)
-    lines = [Line2D([], [], **_style(number), label=name) for number, name in enumerate(runs)]
+    lines = [Line2D([], [], **line_style(number), label=name) for number, name in enumerate(runs)]
     if "valid_loss" in shown:
         lines.append(Line2D([], [], linestyle="", label="best validation", **RING))
     figure.legend(handles=lines, loc="outside lower left", frameon=False)
@@ -105,20 +103,10 @@ def _draw_run(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, number
     if not points:
         return
     every = -(-len(points) // MAX_MARKERS)
-    axes.plot(*zip(*points, strict=True), markevery=every, **_style(number))
+    axes.plot(*zip(*points, strict=True), markevery=every, **line_style(number))
     best = [entry["update"] for entry in history if entry["best"]]
     if best and key in ("valid_loss", "bleu"):
         axes.plot(*zip(*[point for point in points if point[0] == best[-1]], strict=True), **RING)
-
-
-def _style(number: int) -> dict[str, Any]:
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": STYLES[number % len(STYLES)],
-        "markersize": 5,
-        "linewidth": 1.6,
-    }
 
 
 def _points(history: Sequence[Mapping[str, Any]], key: str) -> Curve:

@@ -1,28 +1,29 @@
-"""Colours, dashes and markers by which lines are told apart in print, on a projector and by colour-blind readers."""
+"""Colours, line styles and markers that can be told apart in print, on a projector and by colour-blind readers."""
 
 from typing import Any
 
-# Of Okabe and Ito (2008), without yellow, which is too light for a line.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Those of Okabe and Ito (2008), without yellow, which is faint on white.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
+MARKERS, STYLES = "osD^vPX*", ("-", "--", "-.", ":")
 MARKERS_PER_LINE = 8
 
 
-def line_style(place: int, points: int) -> dict[str, Any]:
-    """Keyword arguments of Matplotlib's `plot` for a line: colour, dashes, and a marker at some of its points.
-
-    Lines have their markers at different points, so that two lines that coincide are seen to be two.
+def line_style(number: int, points: int = 0) -> dict[str, Any]:
+    """Arguments of Matplotlib's `plot` by which the line with this number, from 0, is told apart.
 
     Args:
-        place: Number of the line in its figure, from 0.
-        points: Number of points of the line.
+        number: Number of the line in its figure.
+        points: Number of its points, of which about eight have a marker, beginning at another one in each line, so that
+            lines that coincide are seen to be several. 0: `markevery` is not set.
     """
-    every = max(1, points // MARKERS_PER_LINE)
-    return {
-        "color": COLOURS[place % len(COLOURS)],
-        "linestyle": DASHES[place % len(DASHES)],
-        "marker": MARKERS[place % len(MARKERS)],
+    style: dict[str, Any] = {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": STYLES[number % len(STYLES)],
         "markersize": 5,
-        "markevery": (place % every, every),
+        "linewidth": 1.6,
     }
+    if points:
+        every = max(1, points // MARKERS_PER_LINE)
+        style["markevery"] = (number % every, every)
+    return style
