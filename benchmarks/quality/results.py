@@ -8,6 +8,7 @@ corpus, too. Several directories with a plus sign between them are an ensemble.
 """
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def changes(config: Config, recipe: Config) -> Iterator[str]:
     ours, theirs = (flatten(each.model_dump()) for each in (config, recipe))
     for key, value in ours.items():
         if key not in theirs or value != theirs[key]:
-            yield f"{key}={value}".lower() if isinstance(value, bool) else f"{key}={value}"
+            yield f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
