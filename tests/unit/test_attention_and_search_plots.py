@@ -85,6 +85,8 @@ def test_a_score_is_drawn_over_length():
     assert lines == [[50, 30], [9]]
     segments = axes.containers[0].lines[2][0].get_segments()
     assert [segment[:, 1].tolist() for segment in segments] == [[40, 55], [20, 45]]
+    high = [{**row, "score": 95, "low": 94, "high": 97} for row in rows]
+    assert plots.plot_quality_by_length(pd.DataFrame(high)).axes[0].get_ylim()[1] > 100, "room for the interval's end"
     with pytest.raises(ValueError, match="no 'TER'; it has BLEU"):
         plots.plot_quality_by_length(pd.DataFrame(rows), "TER")
 

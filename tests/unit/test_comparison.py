@@ -110,6 +110,8 @@ def test_figures_have_a_point_for_each_cell():
     assert drawn["plain: a run"] == [70.0, 74.0, 75.0]
     assert drawn["mean of a cell"] == [73.0, 82.0, 83.0]
     assert len({line.get_marker() for line in axes.lines}) == 3, "groups are told apart without colours"
+    assert axes.get_ylim() == (-0.6, 2.6), "the frame crosses no bar"
     found = summarize(RUNS, ["bleu"])
     (axes,) = plots.plot_speed_against_quality(found, {"gru": 1.0, "elman": 1.4}, "bleu", "BLEU").axes
     assert sorted(text.get_text() for text in axes.texts) == ["elman", "gru"]
+    assert all(text.get_bbox_patch() for text in axes.texts), "no interval runs through a name"

@@ -136,3 +136,4 @@ def test_scores_leave_out_what_was_not_tried():
     assert axes.lines[0].get_xdata().tolist() == [10]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), 80.0)
     assert axes.lines[2].get_ydata()[0] == pytest.approx(19.0)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["gru", "guessing", "one seed"]

@@ -183,6 +183,7 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     for run in (ENTRIES, Report(), Trained()):
         losses, bleu = plot_history(run).axes
         assert [line.get_label() for line in losses.lines] == ["train", "validation", "best"]
+        assert len({(line.get_linestyle(), line.get_marker()) for line in losses.lines}) == 3, "without colours, too"
         assert list(losses.lines[1].get_xydata().ravel()) == [1, 4.0, 2, 2.0, 3, 4 / 3]
         assert list(bleu.lines[0].get_ydata()) == [3.0, 9.0, 8.0]
         assert list(bleu.lines[1].get_xdata()) == [2, 2]

@@ -119,5 +119,6 @@ def test_bars_are_the_shares():
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers if hasattr(bars, "patches")]
     for drawn, table in zip(heights, tables.values(), strict=True):
         assert drawn == pytest.approx((100 * table["precision"]).tolist(), nan_ok=True)
+    assert len({bar.get_hatch() for bar in axes.patches}) == 2, "systems are told apart without colours"
     assert axes.get_ylabel() == "precision (%)"
     assert [label.get_text().split("\n")[0] for label in axes.get_xticklabels()] == ["0", "1-3", "4-"]

@@ -28,6 +28,7 @@ MEAN_BAR: dict[str, Any] = {
     "markeredgewidth": 1.2,
     "zorder": 1,
 }  # behind the dots of the runs
+NAME_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # hides the intervals behind a name
 MIN_NORM = 1e-12  # a line that falls below it ends there
 
 
@@ -54,6 +55,7 @@ def plot_means(
         axes.plot(means[value], places, "|", label="mean of a cell", **MEAN_BAR)
         axes.set(xlabel=label, xlim=(0, None))
     panels[0].set_yticks(places, means.index)
+    panels[0].set_ylim(-0.6, len(means) - 0.4)  # the frame crosses no bar, however few the cells
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="small")
     return figure
 
@@ -76,7 +78,8 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
         axes.errorbar(x, row[value], yerr=arms, fmt="o", color=COLOURS[0], ecolor="#88BBDD", capsize=3)
         side = 1 if place % 2 else -1  # neighbours in quality have their names on different sides
         shift, align = (6 * side, 0), "left" if side > 0 else "right"
-        axes.annotate(str(cell), (x, row[value]), xytext=shift, textcoords="offset points", ha=align, va="center")
+        place_of_name = {"xytext": shift, "textcoords": "offset points"}
+        axes.annotate(str(cell), (x, row[value]), **place_of_name, ha=align, va="center", bbox=NAME_BOX)
     axes.margins(x=0.2)
     axes.set(xlabel="training speed of a layer (tokens/s, relative to the GRU)", ylabel=f"{label}, 95% interval")
     return figure
@@ -139,6 +142,7 @@ def plot_scores_by_distance(
             axes.plot(own["distance"], 100 * own["score"], ".", color=style["color"], alpha=0.5, markersize=5)
         if chance_levels and task in chance_levels:
             axes.axhline(100 * chance_levels[task], color="grey", linestyle=":", label="guessing")
+        axes.plot([], [], ".", color="black", alpha=0.5, markersize=5, label="one seed")
         axes.set_xticks(sorted(rows["distance"].unique()))
         axes.set(title=task, xlabel=f"distance ({unit})", ylim=(0, 103))
         axes.legend(fontsize="small")

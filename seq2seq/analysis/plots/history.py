@@ -103,11 +103,15 @@ def _draw_run(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, number
     points = _points(history, key)
     if not points:
         return
-    every = -(-len(points) // MAX_MARKERS)
-    axes.plot(*zip(*points, strict=True), markevery=every, **line_style(number))
+    axes.plot(*zip(*points, strict=True), markevery=_markers_apart(points), **line_style(number))
     best = [entry["update"] for entry in history if entry["best"]]
     if best and key in ("valid_loss", "bleu"):
         axes.plot(*zip(*[point for point in points if point[0] == best[-1]], strict=True), **RING)
+
+
+def _markers_apart(points: Curve) -> int:
+    """Number of points from one marker to the next."""
+    return -(-len(points) // MAX_MARKERS)
 
 
 def _points(history: Sequence[Mapping[str, Any]], key: str) -> Curve:
@@ -148,9 +152,9 @@ def _curves(history: Any) -> tuple[str, dict[str, Curve], Curve, float | None]:
 
 
 def _draw(axes: Axes, curves: Mapping[str, Curve], unit: str, label: str, best: float | None) -> None:
-    for name, curve in curves.items():
+    for number, (name, curve) in enumerate(curves.items()):
         if curve:
-            axes.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=name)
+            axes.plot(*zip(*curve, strict=True), label=name, markevery=_markers_apart(curve), **line_style(number))
     if best is not None:
         axes.axvline(best, color="grey", linestyle=":", label="best")
     axes.set(xlabel=unit, ylabel=label, ylim=(0, None))

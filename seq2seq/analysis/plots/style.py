@@ -5,6 +5,7 @@ from typing import Any
 # Those of Okabe and Ito (2008), without yellow, which is faint on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
 MARKERS, STYLES = "osD^vPX*", ("-", "--", "-.", ":")
+HATCHES = "", "//", "..", "xx"  # of bars
 MARKERS_PER_LINE = 8
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy, translation_map
-from seq2seq.analysis.plots.style import COLOURS, MARKERS, line_style
+from seq2seq.analysis.plots.style import COLOURS, HATCHES, MARKERS, line_style
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
@@ -118,9 +118,9 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
         axes.errorbar(x, rows["score"], yerr=errors, capsize=3, label=system, **line_style(number))
     names = [f"{name}\n({count:,})" for name, count in zip(places, buckets["sentences"], strict=True)]
     axes.set_xticks(range(len(places)), names)
-    axes.set(
-        xlabel="source length in words (number of sentences)", ylabel=f"{metric} (%), 95% interval", ylim=(0, None)
-    )
+    highest = float(chosen[["score", "high"]].max(axis=None))
+    axes.set(xlabel="source length in words (number of sentences)", ylabel=f"{metric} (%), 95% interval")
+    axes.set_ylim(0, 1 + 1.03 * highest)  # Matplotlib's margin of scores that are all high is too small for an interval
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside right upper")
     return figure
@@ -141,7 +141,8 @@ def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], me
         x = np.arange(len(table)) + width * (number - (len(systems) - 1) / 2)
         share, low, high = (100 * table[column].to_numpy() for column in (measure, f"{measure}_low", f"{measure}_high"))
         errors = np.maximum([share - low, high - share], 0)
-        axes.bar(x, share, width, yerr=errors, capsize=3, label=name, color=COLOURS[number % len(COLOURS)])
+        look = {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
+        axes.bar(x, share, width, yerr=errors, capsize=3, label=name, edgecolor="white", **look)
     first = next(iter(systems.values()))
     sizes, whose = ("hypothesis", "translated") if measure == "precision" else ("reference", "reference")
     labels = [f"{words}\n({size:,})" for words, size in zip(first["words"], first[sizes], strict=True)]
