@@ -12,6 +12,7 @@ from seq2seq.extras import require_extra
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
     from scipy.stats import gmean  # type: ignore[import-untyped]
 
     from seq2seq.analysis.plots.figure import Figure
@@ -28,7 +29,6 @@ MEAN_BAR: dict[str, Any] = {
     "markeredgewidth": 1.2,
     "zorder": 1,
 }  # behind the dots of the runs
-NAME_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # hides the intervals behind a name
 MIN_NORM = 1e-12  # a line that falls below it ends there
 
 
@@ -77,9 +77,9 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
         x = speed[str(cell)]
         axes.errorbar(x, row[value], yerr=arms, fmt="o", color=COLOURS[0], ecolor="#88BBDD", capsize=3)
         side = 1 if place % 2 else -1  # neighbours in quality have their names on different sides
-        shift, align = (6 * side, 0), "left" if side > 0 else "right"
-        place_of_name = {"xytext": shift, "textcoords": "offset points"}
-        axes.annotate(str(cell), (x, row[value]), **place_of_name, ha=align, va="center", bbox=NAME_BOX)
+        shift, align = (6 * side, 3), "left" if side > 0 else "right"
+        name = axes.annotate(str(cell), (x, row[value]), xytext=shift, textcoords="offset points", ha=align)
+        name.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # where an interval runs through it
     axes.margins(x=0.2)
     axes.set(xlabel="training speed of a layer (tokens/s, relative to the GRU)", ylabel=f"{label}, 95% interval")
     return figure
