@@ -71,9 +71,9 @@ CLAIMS = [
     ),
     Claim(
         "04-family",
-        "In 35 of the 45 cases the larger rate is the better one",
+        "In 21 of the 45 cases the larger rate is the better one",
         "c29",
-        "len(remembered) == 45 and (remembered['learning_rate'] == 0.01).sum() == 35",
+        "len(gain) == 45 and (gain > 0).sum() == 21 and (gain == 0).sum() == 14",
     ),
     Claim(
         "05-five-shapes",
