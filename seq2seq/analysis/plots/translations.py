@@ -141,7 +141,7 @@ def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], me
         x = np.arange(len(table)) + width * (number - (len(systems) - 1) / 2)
         share, low, high = (100 * table[column].to_numpy() for column in (measure, f"{measure}_low", f"{measure}_high"))
         errors = np.maximum([share - low, high - share], 0)
-        look = {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
+        look: dict[str, Any] = {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
         axes.bar(x, share, width, yerr=errors, capsize=3, label=name, edgecolor="white", **look)
     first = next(iter(systems.values()))
     sizes, whose = ("hypothesis", "translated") if measure == "precision" else ("reference", "reference")
