@@ -38,7 +38,7 @@ CLAIMS = [
         "near",
         TERMS,
     ),
-    Claim("zh/00-rnn-from-scratch", "40 项中最近的 21 项已经构成了几乎全部梯度，所缺不到百分之零点五", "near", TERMS),
+    Claim("zh/00-rnn-from-scratch", "40 项中最近的 21 项几乎就构成了整个梯度，所缺不到百分之零点五", "near", TERMS),
     Claim(
         "01-first-translator",
         "Mostly the frequent ones stay whole, but not all",
