@@ -80,7 +80,8 @@ def _before_each_block(decay: tf.Tensor, state: tf.Tensor, h0: tf.Tensor) -> tf.
 
     def double(distance: tf.Tensor, decay: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, ...]:
         def earlier(values: tf.Tensor) -> tf.Tensor:
-            return tf.concat([tf.zeros_like(values[:distance]), values[:-distance]], axis=0)
+            shifted = tf.concat([tf.zeros_like(values[:distance]), values[:-distance]], axis=0)
+            return tf.ensure_shape(shifted, values.shape)  # slices of unknown length would change the loop's shapes
 
         return 2 * distance, decay * earlier(decay), decay * earlier(state) + state
 

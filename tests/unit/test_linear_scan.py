@@ -57,6 +57,15 @@ def test_states_and_gradients_are_those_of_a_loop_at_any_length(compiled, rng):
             np.testing.assert_allclose(found, value, atol=1e-12)
 
 
+@pytest.mark.parametrize("steps", [1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_a_graph_may_be_traced_for_one_length(steps, rng):
+    """As by Keras's `fit` on arrays, whose length is known when the graph is traced."""
+    decay, inflow, initial = drawn(rng, steps)
+    traced = tf.function(linear_scan, autograph=False)
+    found = traced(*map(tf.constant, (decay, inflow, initial)))
+    np.testing.assert_allclose(found, loop(decay, inflow, initial), atol=1e-12)
+
+
 def make(kind, implementation="auto", reverse=False, dtype="float32"):
     layer = Recurrence(make_cell(kind, UNITS, dtype=dtype), reverse, implementation, dtype=dtype)
     layer.build((None, None, INPUTS))
