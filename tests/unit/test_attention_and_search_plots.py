@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgba
 from seq2seq.analysis.attention import AttentionMap
 from seq2seq.analysis.plots import translations as plots
 from seq2seq.analysis.plots.search_trees import NODES, plot_search_tree
+from seq2seq.inference.results import Hypothesis, Translation
 
 WEIGHTS = np.array([[0.7, 0.3, 0.0], [0.2, 0.5, 0.3]], "f")
 HEADS = np.array([WEIGHTS, WEIGHTS[::-1]])
@@ -122,3 +123,29 @@ def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
     }
     fewer = plot_search_tree(tree, max_pruned=1).axes[0]
     assert texts(fewer.texts) == ["<s>", "▁a", "▁b", "</s>"]
+
+
+def test_dollar_signs_of_a_text_enclose_no_formula():
+    """Matplotlib would write x squared for the first, and could not read the second."""
+    tokens = ["$x^2$", r"$\frac{$", "$5"]
+
+    def shown(texts):
+        """Texts as Matplotlib draws them, without formulas."""
+        drawn = [text._preprocess_math(text.get_text()) for text in texts]
+        assert not any(is_formula for _, is_formula in drawn)
+        return [text for text, _ in drawn]
+
+    weights = np.eye(3, dtype="f")
+    heat = plots.plot_attention(AttentionMap(tokens, tokens[::-1], weights, np.zeros(3, "f")), margins=False).axes[0]
+    assert shown(heat.get_xticklabels()) == tokens
+    assert shown(heat.get_yticklabels()) == tokens[::-1]
+    hypothesis = Hypothesis("$5 or $6", -1.0, tokens, np.zeros(3, "f"), weights)
+    assert shown([plots.plot_attention(Translation(tokens, [hypothesis])).axes[0].title]) == ["$5 or $6"]
+    tree = pd.DataFrame({
+        "parent": [-1, 0, 0], "step": [0, 1, 1], "token": tokens, "total": 0.0, "score": np.nan, "status": "alive",
+    })  # fmt: skip
+    for totals in (False, True):
+        texts = plot_search_tree(tree, totals=totals).axes[0].texts
+        assert [text.split("\n")[0] for text in shown(texts)] == tokens
+    points = pd.DataFrame(np.eye(3)[:, :2])
+    assert shown(plots.plot_projection(points, ["one"] * 3, "title", names=tokens).axes[0].texts) == tokens

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -17,6 +18,7 @@ from matplotlib.font_manager import FontEntry, fontManager
 
 import seq2seq
 from seq2seq.analysis.plots import figure as figures
+from seq2seq.analysis.plots.translations import plot_projection
 from seq2seq.errors import Seq2SeqWarning
 
 HAN, KANA, HANGUL = "我要去打篮球", "かがく", "나는간다"
@@ -180,3 +182,15 @@ def test_all_figures_of_the_package_are_of_this_kind():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "matplotlib.figure":
                 raise AssertionError(f"{path}:{node.lineno}: import Figure from seq2seq.analysis.plots.figure")
+
+
+def test_names_beside_points_are_measured_in_fonts_that_have_their_characters(fonts):
+    fonts("SimHei", "我要")
+    points = pd.DataFrame([[0.0, 0.0], [1.0, 1.0]])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure = plot_projection(points, ["one"] * 2, "我", names=["我要", "去打"])
+        figure.draw_without_rendering()
+    (warning,) = caught
+    assert str(warning.message).startswith("no installed font has 去 打, which ")
+    assert families(figure.axes[0].texts) == {"我要": ["SimHei"], "去打": []}

@@ -7,7 +7,7 @@ Chinese, Japanese, Korean and others. Here, each text gets further families to f
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -67,9 +67,21 @@ class Figure(matplotlib.figure.Figure):
             message = f"no installed font has {shown}{others}, which the figure shows as boxes. {ADVICE}"
             warnings.warn(message, Seq2SeqWarning, stacklevel=2)
             self._without_font |= missing
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # Matplotlib's own, one per character
+        with without_glyph_warnings():
             super().draw(renderer)
+
+
+@contextmanager
+def without_glyph_warnings() -> Iterator[None]:
+    """Scope without Matplotlib's own warnings of characters that a font lacks, one per character and measurement."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        yield
+
+
+def literal(text: str) -> str:
+    """Text from a corpus or a model for Matplotlib, to which two dollar signs would otherwise enclose a formula."""
+    return text.replace("$", r"\$")
 
 
 def add_fallback_fonts(figure: matplotlib.figure.Figure) -> set[str]:

@@ -12,7 +12,7 @@ with require_extra("analysis", needed_by=__name__):
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D
 
-    from seq2seq.analysis.plots.figure import Figure
+    from seq2seq.analysis.plots.figure import Figure, literal
 
 NODES = {  # of a tree, by status: name in the legend, colour, line style
     "alive": ("kept", COLOURS[0], "-"),
@@ -58,7 +58,7 @@ def plot_search_tree(
     for node, row in shown.iterrows():
         _, colour, style = NODES[row["status"]]
         axes.annotate(
-            f"{row['token']}\n{row['total']:.1f}" if totals else row["token"],
+            literal(row["token"]) + (f"\n{row['total']:.1f}" if totals else ""),
             (rank[node], row["step"]),
             ha="center",
             va="center",

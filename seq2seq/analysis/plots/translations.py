@@ -19,7 +19,7 @@ with require_extra("analysis", needed_by=__name__):
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
 
-    from seq2seq.analysis.plots.figure import Figure
+    from seq2seq.analysis.plots.figure import Figure, literal, without_glyph_warnings
 
 BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
@@ -44,7 +44,7 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
         ValueError: The translation has no attention, see `translation_map`, or it is empty.
     """
     if isinstance(attention, Translation):
-        title = attention.text if title is None else title
+        title = literal(attention.text) if title is None else title
         attention_map = translation_map(attention)
     else:
         attention_map = attention
@@ -222,20 +222,23 @@ def plot_projection(
     if len(several) > 1:
         figure.legend(loc="outside right upper")
     if names is not None:
-        figure.draw_without_rendering()  # which places the axes
-        _write_names(axes, names, np.column_stack([x, y]))
+        _write_names(figure, axes, names, np.column_stack([x, y]))
     return figure
 
 
-def _write_names(axes: Axes, names: Sequence[str], points: np.ndarray) -> None:
+def _write_names(figure: Figure, axes: Axes, names: Sequence[str], points: np.ndarray) -> None:
     """Write each name beside its point, where it covers no name written before and, if possible, no mark."""
+    options: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset points", "fontsize": 8, "visible": False}
+    texts = [axes.annotate(literal(name), point, **options) for name, point in zip(names, points, strict=True)]
+    figure.draw_without_rendering()  # places the axes, in which hidden names need no room, and finds the names' fonts
     marks = [Bbox.from_extents(x - 3, y - 3, x + 3, y + 3) for x, y in axes.transData.transform(points)]
     taken: list[Bbox] = []
-    for name, point in zip(names, points, strict=True):
-        text = axes.annotate(name, point, xytext=(0, 0), textcoords="offset points", fontsize=8)
+    for text in texts:
+        text.set_visible(True)
         for avoided, (x, y, horizontal, vertical) in product((taken + marks, taken), BESIDE):
             text.set(position=(x, y), ha=horizontal, va=vertical)
-            box = text.get_window_extent()
+            with without_glyph_warnings():
+                box = text.get_window_extent()
             if not any(box.overlaps(other) for other in avoided):
                 taken.append(box)
                 break
@@ -282,10 +285,10 @@ def _mark(number: int) -> dict[str, Any]:
 
 def _heat(axes: Axes, weights: np.ndarray, found: AttentionMap) -> AxesImage:
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(found.source_tokens)), found.source_tokens)
+    axes.set_xticks(range(len(found.source_tokens)), [literal(token) for token in found.source_tokens])
     axes.tick_params(axis="x", rotation=60)
     for label in axes.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(found.target_tokens)), found.target_tokens)
+    axes.set_yticks(range(len(found.target_tokens)), [literal(token) for token in found.target_tokens])
     axes.set(xlabel="source tokens", ylabel="target tokens")
     return image
