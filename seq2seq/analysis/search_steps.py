@@ -36,7 +36,7 @@ class SearchSteps:
     """
 
     @check_arguments()
-    def __init__(self, tree: pd.DataFrame, max_pruned: int | None = None) -> None:
+    def __init__(self, tree: pd.DataFrame, max_pruned: NonNegative | None = None) -> None:
         self.tree, self.max_pruned = tree, max_pruned
         self.last_step = int(tree["step"].max())
 
@@ -62,7 +62,7 @@ class SearchSteps:
         return table
 
     @check_arguments()
-    def picture(self, until: int | None = None) -> bytes:
+    def picture(self, until: NonNegative | None = None) -> bytes:
         """The tree up to a step, by default the whole one, as a PNG picture. All pictures have the same size."""
         buffer = io.BytesIO()
         figure = plot_search_tree(self.tree, self.max_pruned, until=until)

@@ -298,10 +298,12 @@ def _run(
         )
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     longest = translator.source_lines.max_source_tokens(options)
-    if not 1 < len(ids) <= longest:
+    if len(ids) == 1:
+        raise ArgumentError("the sentence is blank: there is nothing to search. Pass one with words.")
+    if len(ids) > longest:
         raise ArgumentError(
-            f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {longest} "
-            "('max_source_tokens'), since it is searched as a whole."
+            f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected at most {longest} "
+            "('max_source_tokens'), since it is searched as a whole. Pass a shorter one."
         )
     set_tf32(translator.model.precision)
     inputs = SearchInputs.from_batch(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)

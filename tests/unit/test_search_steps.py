@@ -74,6 +74,13 @@ def test_a_picture_grows_step_by_step_without_changing_places(steps):
     assert [len(axes.lines[0].get_xdata()) for axes in drawn] == [0, 3]  # the best path, once it has finished
 
 
+def test_there_are_no_steps_or_candidates_below_0(steps):
+    with pytest.raises(ArgumentError, match=r"picture: until: expected .* of at least 0.*, found -1"):
+        steps.picture(-1)
+    with pytest.raises(ArgumentError, match=r"SearchSteps: max_pruned: expected .* of at least 0.*, found -1"):
+        SearchSteps(TREE, max_pruned=-1)
+
+
 def test_the_slider_chooses_what_is_shown(steps):
     box = steps.widget()
     controls, picture, table = box.children

@@ -4,7 +4,7 @@ from typing import Any
 
 from seq2seq.analysis.plots.style import COLOURS
 from seq2seq.analysis.search_tree import path_from_root
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import NonNegative, check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
@@ -25,7 +25,7 @@ MIN_INCHES = 6.0  # width of the legend
 
 @check_arguments()
 def plot_search_tree(
-    tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False, until: int | None = None
+    tree: pd.DataFrame, max_pruned: NonNegative | None = None, totals: bool = False, until: NonNegative | None = None
 ) -> Figure:
     """Draw the hypotheses of a search: one row per step, the best on the left, with edges from those that they extend.
 
