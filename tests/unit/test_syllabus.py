@@ -1,4 +1,4 @@
-"""The pages for teachers: each section and exercise of a notebook that they name exists, and no notebook is left out."""
+"""The pages for teachers: sections and exercises of notebooks that they name exist, and no notebook is left out."""
 
 import json
 import re
@@ -50,6 +50,10 @@ def named(name: str) -> list[tuple[str, str]]:
 def test_sections_that_are_named_exist(name, least):
     found = named(name)
     assert len(found) >= least, "the pattern finds what is named"
+    index = read(name).partition("## Where to find what")[2] or read(name)
+    assert len(NAMED.findall(" ".join(index.split()))) == index.count(".ipynb)"), (
+        "a link without sections, or not so written"
+    )
     assert [(path, title) for path, title in found if title not in titles(ROOT / "docs" / path)] == []
 
 
