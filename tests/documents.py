@@ -157,8 +157,6 @@ def at_toy_size(arguments: Sequence[str]) -> list[str]:
     structure, sizes = dict(STRUCTURE), dict(SIZES)
     if recipe in ("quickstart", "language-model") and not re.search(r"data\.train[.=](?!pairs)", " ".join(rest)):
         sizes |= PHRASES
-    if recipe == "multi30k-en-de-conditional":
-        del structure["decoder.attention"]
     if recipe == "language-model":  # it has no encoder, no attention, no test corpus, and is not searched
         absent = re.compile(r"encoder\.|decoder\.(heads|attention)|data\.test\.|search\.")
         structure, sizes = (

@@ -39,8 +39,12 @@ def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def cpu_minutes(folder: Path) -> float:
     """CPU minutes of all stages of a run; 0 if it was trained before the history had them."""
-    stages = [folder, *sorted(folder.glob("stages/*"))]
-    return sum(read_history(stage)[-1].get("cpu_seconds", 0.0) for stage in stages) / 60
+    return sum(read_history(stage)[-1].get("cpu_seconds", 0.0) for stage in stages(folder)) / 60
+
+
+def stages(folder: Path) -> list[Path]:
+    """Directories of the stages of a run, in their order; the last one is its own."""
+    return [*sorted(folder.glob("stages/*"), key=lambda stage: int(stage.name)), folder]
 
 
 def rows(run: str, recipe: Config, test: bool) -> Iterator[list[str]]:
@@ -48,10 +52,12 @@ def rows(run: str, recipe: Config, test: bool) -> Iterator[list[str]]:
     config, translator = load_model_config(folders[0]), Translator.load(folders)
     facts = [
         " + ".join(folder.name for folder in folders),
-        "; ".join(changes(config, recipe)),
+        ", then ".join("; ".join(changes(load_model_config(stage), recipe)) for stage in stages(folders[0])),
         f"{sum(model.count_params() for model in translator.models):,}",
         f"{sum(map(cpu_minutes, folders)):.1f}",
-        " + ".join(str(read_history(folder)[-1]["epoch"]) for folder in folders),
+        " + ".join(
+            ", then ".join(str(read_history(each)[-1]["epoch"]) for each in stages(folder)) for folder in folders
+        ),
     ]
     for name in ("valid", "test")[: 1 + test]:
         pairs = list(open_corpus(getattr(config.data, name)))

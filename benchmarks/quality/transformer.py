@@ -5,7 +5,8 @@
 
 Network: Transformer-Tiny from stock Keras layers (`network.py`). Tokenizer, batches, loss, Adam, search and scores are
 the toolkit's, as for its recurrent models. `--set` changes the recipe, as in `seq2seq train`: data, batches, training
-and seed; its sections on networks are not used. Each epoch ends with a validation: loss, and BLEU of greedy
+and seed. What ends a run is its last budget, so a cosine schedule needs `training.updates`, or a `decay_updates` of its
+own. Each epoch ends with a validation: loss, and BLEU of greedy
 translations. At each budget, the weights that were best by then translate the test set at beam size 5, and a line is
 appended to `transformer.jsonl`.
 
@@ -55,6 +56,11 @@ SETTINGS = (
     "training.schedule={type: inverse_sqrt, warmup_updates: 2000}",
     "training.beta_2=0.98",
 )
+# Sections of a recipe that this benchmark does not use: changes of them would have no effect.
+UNUSED = (
+    "embeddings", "encoder", "decoder", "stages", "tokenizer.sampling", "training.consistency", "training.distillation",
+    "training.freeze", "training.warm_start",
+)  # fmt: skip
 CHECKPOINT = "last.safetensors"
 
 
@@ -191,7 +197,7 @@ class Run:
         self.clock = now
 
     def learn(self, batch: tuple[tf.Tensor, ...]) -> None:
-        rate = learning_rate(self.config.training, self.update + 1)
+        rate = learning_rate(self.config.training, self.update + 1, end=self.config.training.updates)
         self.model.optimizer.learning_rate.assign(rate)
         self.model.step_function()(*batch)
         self.progress.batch += 1
@@ -291,9 +297,17 @@ def main() -> None:
         print("cached decoding equals teacher forcing")
         return
     shape = Shape(**{part.name: getattr(options, part.name) for part in fields(Shape)})
+    unused = [key for key in options.set if key.startswith(UNUSED)]
+    if unused:
+        raise SystemExit(
+            f"--set {unused[0]}: has no effect here. Remove it; --help lists the options for the network."
+        )
     config, run = load_config(RECIPE, [*SETTINGS, *options.set]), options.work.name
-    if config.training.schedule.type == "plateau":
+    schedule = config.training.schedule
+    if schedule.type == "plateau":
         raise SystemExit("training.schedule.type: expected a schedule that depends on the update only, found plateau")
+    if schedule.type == "cosine" and schedule.decay_updates is None and config.training.updates is None:
+        raise SystemExit("training.updates: expected the update at which the cosine schedule ends, found null")
     budgets = records.budgets_left(options.record, run, options.budgets)
     if set(budgets) != set(options.budgets) and not (options.work / CHECKPOINT).exists():
         raise SystemExit(f"{options.record}: has rows of another run {run}. Remove them, or give another --work.")

@@ -51,12 +51,14 @@ def test_every_plan_is_a_whole_recipe(pairs, minutes, length):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "batches of 1,000 tokens, learning rate 0.002, at most 30 epochs or 1 minute"),
+        ({}, "batches of 1,000 tokens, learning rate 0.004, at most 12 epochs or 1 minute"),
         (
             {"training.epochs": None, "batching.max_tokens": None},
-            "batches as suits the device, learning rate 0.002, 1 m",
+            "batches as suits the device, learning rate 0.004, 1 m",
         ),
-        ({"training.updates": 1500}, "at most 30 epochs or 1,500 updates"),
+        ({"training.minutes": None}, "learning rate 0.004, 12 epochs"),
+        ({"training.minutes": None, "validation.patience": 8}, "learning rate 0.004, at most 12 epochs"),
+        ({"training.updates": 1500}, "at most 12 epochs or 1,500 updates"),
     ],
 )
 def test_a_recipe_is_described_as_it_was_changed(changes, said):
@@ -97,14 +99,14 @@ def test_too_little_text_is_refused_with_what_was_left_out(lines, valid, found, 
         (["tokenizer={joint: false}"], {"embeddings.tied": "target"}),
         (
             {"encoder.units": 512},
-            {"decoder.units": 512, "embeddings.size": 512, "training.learning_rate": 1e-3},
+            {"decoder.units": 512, "embeddings.size": 512, "training.learning_rate": 3e-3},
         ),
         ({"decoder.units": 512, "decoder.attention": "dot"}, {"encoder.units": 512}),
         ({"training.learning_rate": 0.01}, {"training.schedule.min_learning_rate": 1e-4}),
         ({"data.filters.max_tokens": 5000}, {"batching.max_tokens": 5000}),
         ({"training.epochs": 1}, {"training.schedule.warmup_updates": 20}),
         ({"validation.compute_bleu": False}, {"validation.metric": "loss"}),
-        ({"decoder.attention": "none"}, {"encoder.dropout": 0.0}),
+        ({"decoder.attention": "none"}, {"encoder.dropout": 0.0, "decoder.type": "luong", "decoder.bridge": "dense"}),
     ],
 )
 def test_what_is_planned_by_an_overridden_value_follows_it(overrides, followers):
