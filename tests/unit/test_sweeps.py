@@ -57,7 +57,7 @@ def test_names_of_runs_are_different_and_safe():
 
 def run_record(setting, seed, state="done", **results):
     overrides = (setting,) if setting else ()
-    return RunRecord(Setting(overrides).run_name(seed), overrides, seed, "seq2seq train", state, **results)
+    return RunRecord(Setting(overrides).run_name(seed), overrides, seed, ("seq2seq train",), "", state, **results)
 
 
 def test_a_record_is_read_as_it_was_written_and_survives_a_half_written_line(tmp_path):
