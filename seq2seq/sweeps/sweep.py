@@ -1,11 +1,11 @@
 """A resumable queue of runs: what is planned, trained, scored on validation and, if asked, on test text."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import join
+from time import sleep
 from typing import Any
 
 from seq2seq.config import Config, TranslationConfig, changed_keys, dump_config, load_config, override_config
@@ -205,7 +205,7 @@ class Sweep:
             if self._is_locked(run):
                 self.say("waiting until no other process trains into its folder")
             while self._is_locked(run):
-                time.sleep(POLL)
+                sleep(POLL)
             try:
                 self._run(arguments, run)
             except TrainingError:

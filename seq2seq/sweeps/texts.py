@@ -59,14 +59,13 @@ def read_test(config: Config) -> list[SentencePair] | None:
     return None if last.corpora.test is None else list(open_corpus(last.corpora.test, last.sides))
 
 
-def _read_texts(config: Config) -> Texts:
-    stages = _stages(config)
+def _read_texts(stages: Sequence[Config]) -> Texts:
     opened = [open_train(stage.corpora, stage.sides) for stage in stages]
     train = "\n".join(corpus.fingerprint() for parts in opened for corpus in parts)
     last = stages[-1]
     valid = open_valid(last.corpora, opened[-1], last.sides)
     pairs = list(filter_pairs(valid, valid_filters(last.corpora), FilterReport()))
-    return Texts(hashlib.sha256(train.encode()).hexdigest(), pairs, read_test(config))
+    return Texts(hashlib.sha256(train.encode()).hexdigest(), pairs, read_test(last))
 
 
 def texts_of_settings(configs: Mapping[str, Config]) -> dict[str, Texts]:
@@ -82,8 +81,9 @@ def texts_of_settings(configs: Mapping[str, Config]) -> dict[str, Texts]:
     read: dict[str, Texts] = {}  # by the sections `data` of all stages
     found: dict[str, Texts] = {}
     for label, config in configs.items():
-        data = "\n".join(stage.corpora.model_dump_json() for stage in _stages(config))
-        texts = read[data] = read.get(data) or _read_texts(config)
+        stages = _stages(config)
+        data = "\n".join(stage.corpora.model_dump_json() for stage in stages)
+        texts = read[data] = read.get(data) or _read_texts(stages)
         first, expected = next(iter(found.items()), (label, texts))
         for name, verb in (("valid", "validates"), ("test", "is tested")):
             mine, others = getattr(texts, name), getattr(expected, name)
