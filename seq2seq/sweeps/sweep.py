@@ -270,7 +270,7 @@ class Sweep:
 
     def _facts(self, run: RunRecord) -> dict[str, Any]:
         """The recipe of a run and, from its first validation on, its number of parameters and CPU minutes so far."""
-        folder, facts = self.folder / run.name, {}
+        folder, facts = self.folder / run.name, dict[str, Any]()
         for recipe in (folder / CONFIG, folder / f"{STAGES}.yaml"):
             if recipe.exists():
                 facts |= {"recipe": recipe.relative_to(self.folder).as_posix(), "recipe_sha256": sha256(recipe)}
