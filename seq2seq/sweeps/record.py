@@ -29,7 +29,7 @@ class RunRecord:
         error: Why it failed.
         environment: Where it was trained last: `versions` of Python and packages, `system`, `cpu`, its usable `cores`,
             and the working `directory`, in which the commands are run.
-        recipe: File of the resolved recipe, in the folder of the sweep; None before training starts.
+        recipe: File of the resolved recipe, in the folder of the sweep; None until training ends or is interrupted.
         recipe_sha256: Its checksum.
         parameters: Number of parameters.
         cpu_minutes: CPU time of training in minutes, user and system, over all sessions.
