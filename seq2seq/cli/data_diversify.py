@@ -60,7 +60,8 @@ def diversify(
     Each line of DIR/train.tsv is source<TAB>target<TAB>origin<TAB>score, where the origin is original, forward-1,
     backward-1 and so on, and the score is that of the translation, 0 for an original pair. Duplicate pairs and pairs
     with an empty side are left out and counted. Recipes read the file with `columns: [1, 2]`; `score_column: 4` and
-    `min_score` leave out poor translations.
+    `min_score` leave out poor translations; with --length-penalty average, a score is a mean per token. Validation
+    needs a corpus of its own, whose pairs are not in the corpus that is translated.
 
     After an interruption, the same command resumes. Translations are kept in DIR/parts, so that a further model can be
     added; the folder can be deleted.
@@ -86,6 +87,9 @@ def diversify(
     total = sum(report.kept for report in reports.values())
     print_stderr(f"{output / TABLE}: {pluralize(total, 'pair')}")
     print_stderr(f"in a recipe: data.train: {{tsv: {output / TABLE}, columns: [1, 2]}}")
+    print_stderr(
+        "validate on a corpus of its own (data.valid): pairs held out of this table would be translations, too"
+    )
 
 
 def _plan(

@@ -66,7 +66,7 @@ def sweep(
 
     For example: seq2seq sweep quickstart --grid encoder.units,decoder.units=96,128 --grid decoder.heads=1,4
     """
-    from seq2seq.sweeps.grid import parse_grid
+    from seq2seq.sweeps.grid import parse_grid, refuse_seed
     from seq2seq.sweeps.sweep import Sweep, is_sweep
     from seq2seq.sweeps.table import SweepTable
 
@@ -78,6 +78,7 @@ def sweep(
         queue = Sweep.open(Path(recipe), print_stderr)
     else:
         settings = parse_grid(grid or [])
+        refuse_seed(overrides or [])
         folder = output or Path("runs") / f"{Path(recipe).stem}-sweep"
         queue = Sweep.plan(folder, load_config(recipe, overrides or []), settings, seeds, print_stderr)
         failed = queue.run(settings, seeds)

@@ -1,6 +1,7 @@
 """Hold validation text out of a training corpus, by source sentence."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -8,7 +9,7 @@ from itertools import compress
 
 import numpy as np
 
-from seq2seq.config.corpus import SIDES, ValidConfig
+from seq2seq.config.corpus import SIDES, TextConfig, ValidConfig
 from seq2seq.config.data import CorporaConfig, SentenceFilterConfig
 from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import (
@@ -18,14 +19,18 @@ from seq2seq.corpora.filters import (
     measured_chunks,
     prefilter,
 )
+from seq2seq.corpora.layouts import table_form
 from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, left_out, open_corpus
+from seq2seq.corpora.tables import read_rows
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import hash_texts
+from seq2seq.storage.files import resolve_file
 from seq2seq.text.cleaning import plain_form
 
 CHUNK_SIZE = 1000  # pairs divided at once
 MAX_HASH = 2**64 - 1
+ORIGIN = re.compile(r"original|(forward|backward)-\d+")  # third of the four columns of `seq2seq data diversify`
 
 
 def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
@@ -107,11 +112,14 @@ def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corp
     """Open the training corpora, one for each part of a mixture, without the pairs that `data.valid` holds out.
 
     Raises:
-        CorpusError: See `open_corpus`; or no pairs of a corpus are left.
+        CorpusError: See `open_corpus`; or no pairs of a corpus are left; or pairs would be held out of a table of
+            `seq2seq data diversify`.
     """
     parts = [open_corpus(part, sides) for part in data.train.parts()]
     if not data.valid.held_out:
         return parts
+    for part in data.train.parts():
+        _refuse_translations(part)
     if data.valid.fraction is not None:
         bound = int(data.valid.fraction * MAX_HASH)
     else:
@@ -164,6 +172,27 @@ def _refuse_one_source(parts: Sequence[Corpus], name: str, sides: Collection[str
             f"data.valid: all lines of {name} have the same {'source' if 'source' in sides else 'sentence'}, and such "
             "lines are held out together or not at all. Check the file and its columns, or validate on another file: "
             "--set data.valid='{tsv: valid.tsv}'."
+        )
+
+
+def _refuse_translations(part: TextConfig) -> None:
+    """Refuse to hold pairs out of a table of `seq2seq data diversify`.
+
+    Many of its references are translations by models. The target of an original pair that is held out would still be
+    trained on, beside its back-translation, which is another source.
+
+    Raises:
+        CorpusError: The corpus is such a table.
+    """
+    if part.tsv is None:
+        return
+    path = resolve_file(part.tsv)
+    _, cells = next(read_rows(path, table_form(part)), (0, []))
+    if len(cells) == 4 and ORIGIN.fullmatch(cells[2]):
+        raise CorpusError(
+            f"{path}: is a table of `seq2seq data diversify`, of which data.valid would hold out translations by "
+            "models, and train on their originals. Validate on a corpus of its own that was not translated: --set "
+            "data.valid='{tsv: valid.tsv}'."
         )
 
 

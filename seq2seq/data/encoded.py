@@ -13,7 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from seq2seq.arguments import Pair, check_arguments
-from seq2seq.config.data import FilterConfig, SentenceFilterConfig
+from seq2seq.config.data import CorporaConfig, FilterConfig, SentenceFilterConfig
 from seq2seq.corpora import filters
 from seq2seq.corpora.filters import FilterReport
 from seq2seq.data.padding import pad_concatenated
@@ -30,6 +30,15 @@ UNFILTERED = FilterConfig(
     max_ratio=None,
     max_tokens=2**31 - 1,
 )
+
+
+def valid_filters(data: CorporaConfig) -> SentenceFilterConfig:
+    """The filters of the validation corpus of a recipe: those of training, whatever its length, or none.
+
+    A separate corpus is used unfiltered. Held-out training text may have blank and repeated pairs.
+    """
+    unlimited = {"max_tokens": UNFILTERED.max_tokens}
+    return data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
 
 
 def token_dtype(vocabulary_size: int) -> np.dtype:

@@ -84,6 +84,11 @@ class _Entry(BaseModel):
     new_warnings: list[str] = []
 
 
+def software_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what a model computes, by name."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in RECORDED_PACKAGES}
+
+
 def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
     """Write the resolved recipe and the tokenizers; a model that exists there remains readable.
 
@@ -136,8 +141,7 @@ def save_weights(
     save_arrays(folder / WEIGHTS_FILE, stored, {"tokenizers": _checksums(folder, TOKENIZER_FILES)})
     values = {
         "format_version": FORMAT_VERSION,
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in RECORDED_PACKAGES},
+        "versions": software_versions(),
         "parameters": sum(array.size for array in weights.values()),
         "precision": precision,
         "weights_dtype": dtype,

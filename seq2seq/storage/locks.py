@@ -53,6 +53,14 @@ def wait_for_lock(lock: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(lock: Path) -> bool:
+    """Whether another process holds a lock file, which need not exist."""
+    if not lock.exists():
+        return False
+    with _held(lock, 0) as is_held:
+        return is_held is False or (is_held is None and _lives_here(_read_holder(pid_file(lock))))
+
+
 @contextmanager
 def _held(lock: Path, seconds: float) -> Iterator[bool | None]:
     """Yield whether the lock was acquired within `seconds` (negative: no limit); None if locks are not supported."""

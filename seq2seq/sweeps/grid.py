@@ -1,11 +1,12 @@
 """Settings of a sweep: all combinations of the values of some keys."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import product
 from typing import NamedTuple
 
+from seq2seq.config import Config, dump_config
 from seq2seq.errors import ConfigError
 
 BRACKETS = {"[": "]", "{": "}"}
@@ -61,6 +62,39 @@ def parse_grid(options: Sequence[str]) -> list[Setting]:
         if keys.count(key) > 1:
             raise ConfigError(f"--grid {key}: is given twice. List all of its values in one --grid.")
     return [Setting(tuple(one for axis in chosen for one in axis)) for chosen in product(*axes)]
+
+
+def refuse_seed(overrides: Sequence[str]) -> None:
+    """Refuse a seed among the overrides of all settings, since the runs of a setting have seeds of their own.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for override in overrides:
+        if override.partition("=")[0] == "seed":
+            raise ConfigError(
+                f"--set {override}: a sweep trains every setting with the seeds 1 to N. Give their number instead, as "
+                "in --seeds 3."
+            )
+
+
+def check_distinct(configs: Mapping[str, Config]) -> None:
+    """Check that no two settings are the same recipe.
+
+    Args:
+        configs: Recipe of each setting, by its label.
+
+    Raises:
+        ConfigError: Two settings differ only in how they are written, so that one recipe would be trained twice.
+    """
+    known: dict[str, str] = {}  # labels by recipe
+    for label, config in configs.items():
+        first = known.setdefault(dump_config(config), label)
+        if first != label:
+            raise ConfigError(
+                f"'{label}' is the same recipe as '{first}', written differently. Give each setting once, as it was "
+                "written first."
+            )
 
 
 def _split(text: str) -> list[str]:

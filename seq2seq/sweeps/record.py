@@ -21,9 +21,16 @@ class RunRecord:
         name: Name of the run's folder in that of the sweep.
         overrides: Overrides of the recipe, without the seed.
         seed: Random seed.
-        command: The command that trains it, for a shell.
+        commands: Commands that make its results, for a shell: that which trains it and, of a translator, those which
+            translate and score the validation corpus and, if asked, the test corpus. The scores are computed in the
+            sweep's own process; `seq2seq evaluate` and `seq2seq compare` print the same ones.
+        training_text: Checksum of the training corpora.
         state: `planned`, `running`, `interrupted`, `failed` or `done`.
         error: Why it failed.
+        environment: Where it was trained last: `versions` of Python and packages, `system`, `cpu`, its usable `cores`,
+            and the working `directory`, in which the commands are run.
+        recipe: File of the resolved recipe, in the folder of the sweep; None until training ends or is interrupted.
+        recipe_sha256: Its checksum.
         parameters: Number of parameters.
         cpu_minutes: CPU time of training in minutes, user and system, over all sessions.
         validation: `loss` of the delivered model, in nats per token, and, of a translator, `BLEU`, of the validation
@@ -36,9 +43,13 @@ class RunRecord:
     name: str
     overrides: tuple[str, ...]
     seed: int
-    command: str
+    commands: tuple[str, ...]
+    training_text: str
     state: State = "planned"
     error: str | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    recipe: str | None = None
+    recipe_sha256: str | None = None
     parameters: int | None = None
     cpu_minutes: float | None = None
     validation: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +78,8 @@ class SweepRecord:
             for number, line in enumerate(lines, start=1):
                 try:
                     values = json.loads(line)
-                    run = RunRecord(**values | {"overrides": tuple(values["overrides"])})
+                    lists = {name: tuple(values[name]) for name in ("overrides", "commands")}
+                    run = RunRecord(**values | lists)
                 except (ValueError, KeyError, TypeError) as error:
                     raise ModelDirectoryError(
                         f"{self.path}:{number}: damaged: {error}. Delete this line; its run is then checked again."

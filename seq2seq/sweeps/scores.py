@@ -1,88 +1,16 @@
-"""Text on which a sweep is judged, and scores of translations of it."""
+"""Scores of translations of the text of a sweep."""
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from seq2seq.config import Config, TranslationConfig
-from seq2seq.corpora import SentencePair, open_corpus
-from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.corpora.lines import read_lines
 from seq2seq.data.progress import no_progress
-from seq2seq.errors import ConfigError
 from seq2seq.evaluation import BOOTSTRAP_SAMPLES, RANDOMIZATION_TRIALS
 from seq2seq.evaluation.metrics import score_statistics
 from seq2seq.evaluation.paired_tests import compare_scores
 from seq2seq.evaluation.scorers import make_metric
-from seq2seq.storage.files import atomic_write
-from seq2seq.text.cleaning import clean, plain_form
-
-
-class TextFiles(NamedTuple):
-    """Files of line-aligned sources and references."""
-
-    source: Path
-    reference: Path
-
-
-def write_text(folder: Path, name: str, pairs: Sequence[SentencePair]) -> TextFiles:
-    """Write `NAME.source` and `NAME.reference`, one pair per line; white space within a line is one space."""
-    files = TextFiles(folder / f"{name}.source", folder / f"{name}.reference")
-    for file, side in zip(files, ("source", "target"), strict=True):
-        with atomic_write(file) as partial:
-            lines = (f"{plain_form(getattr(pair, side))}\n" for pair in pairs)
-            partial.write_text("".join(lines), encoding="utf-8")
-    return files
-
-
-def validation_pairs(config: Config) -> list[SentencePair]:
-    """The validation pairs of a recipe: those of a corpus of their own, or held out from the training corpus."""
-    data = config.corpora
-    return list(open_valid(data, open_train(data, config.sides), config.sides))
-
-
-def check_same_text(configs: dict[str, Config]) -> list[SentencePair]:
-    """The validation pairs of all settings, which must be the same for their scores to be comparable.
-
-    Args:
-        configs: Recipe of each setting, by its label.
-
-    Raises:
-        ConfigError: Two settings validate on different text.
-        CorpusError: A corpus cannot be read.
-    """
-    read: dict[str, tuple[str, list[SentencePair]]] = {}  # by the section `data`
-    first: tuple[str, str] | None = None
-    pairs: list[SentencePair] = []
-    for label, config in configs.items():
-        data = f"{config.corpora.model_dump_json()} {config.sides}"
-        if data not in read:
-            found = validation_pairs(config)
-            text = "\n".join(f"{pair.source}\t{pair.target}" for pair in found)
-            read[data] = hashlib.sha256(text.encode()).hexdigest(), found
-        digest, pairs = read[data]
-        if first is None:
-            first = label, digest
-        elif digest != first[1]:
-            raise ConfigError(
-                f"'{label}' validates on text that differs from that of '{first[0]}', so they cannot be compared. Give "
-                "all settings the same data.valid, a corpus of its own: --set data.valid='{tsv: valid.tsv}'."
-            )
-    return pairs
-
-
-def test_pairs(config: TranslationConfig) -> list[SentencePair]:
-    """The test pairs of a recipe.
-
-    Raises:
-        ConfigError: It has no test corpus.
-    """
-    if config.corpora.test is None:
-        raise ConfigError(
-            "--test: the recipe has no data.test. Start the sweep with --set data.test='{tsv: test.tsv}'."
-        )
-    return list(open_corpus(config.corpora.test))
+from seq2seq.sweeps.texts import TextFiles
+from seq2seq.text.cleaning import clean
 
 
 def read_clean(file: Path) -> list[str]:

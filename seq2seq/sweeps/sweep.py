@@ -1,33 +1,29 @@
 """A resumable queue of runs: what is planned, trained, scored on validation and, if asked, on test text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import join
+from time import sleep
 from typing import Any
 
 from seq2seq.config import Config, TranslationConfig, changed_keys, dump_config, load_config, override_config
 from seq2seq.errors import ConfigError, Seq2SeqError, TrainingError
 from seq2seq.model_directory import LOCK_FILE, STAGES
-from seq2seq.model_directory.directory import read_history, read_metadata
-from seq2seq.storage.files import atomic_write
-from seq2seq.storage.locks import file_lock, pid_file, wait_for_lock
-from seq2seq.sweeps.grid import Setting
+from seq2seq.model_directory.directory import CONFIG, read_history, read_metadata
+from seq2seq.storage.files import atomic_write, sha256
+from seq2seq.storage.locks import file_lock, is_locked
+from seq2seq.sweeps.environment import environment
+from seq2seq.sweeps.grid import Setting, check_distinct
 from seq2seq.sweeps.processes import explain_exit, run_process
 from seq2seq.sweeps.record import RECORD, RunRecord, SweepRecord
-from seq2seq.sweeps.scores import (
-    TextFiles,
-    all_scores,
-    bleu,
-    check_same_text,
-    paired_test,
-    test_pairs,
-    write_text,
-)
+from seq2seq.sweeps.scores import all_scores, bleu, paired_test
 from seq2seq.sweeps.table import SweepTable
+from seq2seq.sweeps.texts import TextFiles, keep_text, last_stage, read_test, texts_of_settings
 
 RECIPE, LOCK = "recipe.yaml", "sweep.lock"
+POLL = 0.1  # seconds between two looks at locks
 EXIT_INTERRUPTED = 130  # of a command that has saved
 SHOWN_SCORES = "BLEU", "loss"
 
@@ -77,8 +73,8 @@ class Sweep:
         A folder that has runs already gets those that it lacks.
 
         Raises:
-            ConfigError: A setting is not a valid recipe, settings validate on different text, or the folder has a sweep
-                of a different recipe.
+            ConfigError: A setting is not a valid recipe or is the same as another one, settings validate or are tested
+                on different text, or the folder has a sweep of a different recipe or of text that has changed since.
             CorpusError: A corpus cannot be read.
             ModelDirectoryError: The record is damaged.
         """
@@ -89,24 +85,36 @@ class Sweep:
                     f"{folder}: has a sweep of a different recipe; changed: {', '.join(changed)}. "
                     "Give another --output."
                 )
-        configs = {setting.label: override_config(recipe, setting.overrides, setting.label) for setting in settings}
-        pairs = check_same_text(configs)
+        sweep = cls(folder, recipe, SweepRecord(folder), say)
+        known = dict.fromkeys([*(Setting(run.overrides) for run in sweep.record.runs.values()), *settings])
+        configs = {one.label: override_config(recipe, one.overrides, one.label) for one in known}
+        check_distinct(configs)
+        texts = texts_of_settings({one.label: configs[one.label] for one in settings})
+        sweep._check_training_text({label: one.train for label, one in texts.items()})
         folder.mkdir(parents=True, exist_ok=True)
+        _, valid, test = next(iter(texts.values()))
+        keep_text(folder, "valid", valid, recipe)
+        if test is not None:
+            keep_text(folder, "test", test, recipe)
         if not is_sweep(folder):
             with atomic_write(folder / RECIPE) as partial:
                 partial.write_text(dump_config(recipe), encoding="utf-8")
-        if isinstance(recipe, TranslationConfig):
-            write_text(folder, "valid", pairs)
-        sweep = cls(folder, recipe, SweepRecord(folder), say)
         for seed in range(1, seeds + 1):
             for setting in settings:
-                if setting.run_name(seed) not in sweep.record.runs:
-                    sweep.record.append(sweep._planned(setting, seed))
+                if (name := setting.run_name(seed)) not in sweep.record.runs:
+                    run = RunRecord(name, setting.overrides, seed, (), texts[setting.label].train)
+                    sweep.record.append(replace(run, commands=(_shell(sweep._train_arguments(run)),)))
         return sweep
 
-    def _planned(self, setting: Setting, seed: int) -> RunRecord:
-        run = RunRecord(setting.run_name(seed), setting.overrides, seed, "")
-        return replace(run, command=join(["seq2seq", *self._train_arguments(run)]))
+    def _check_training_text(self, found: Mapping[str, str]) -> None:
+        """Check that settings train on the text of their earlier runs, given its checksums by their labels."""
+        for run in self.record.runs.values():
+            label = Setting(run.overrides).label
+            if found.get(label, run.training_text) != run.training_text:
+                raise ConfigError(
+                    f"{self.folder}: data.train of '{label}' has other text than when {run.name} was planned, so their "
+                    "scores could not be compared. Restore its text, or give another --output."
+                )
 
     def _train_arguments(self, run: RunRecord) -> list[str]:
         sets = [part for override in (*run.overrides, f"seed={run.seed}") for part in ("--set", override)]
@@ -146,34 +154,36 @@ class Sweep:
             raise ConfigError(
                 f"{self.folder}: --test compares the best setting with the first; neither may lack a run."
             )
-        files = write_text(self.folder, "test", test_pairs(self.recipe))
+        overrides = table.settings[0].runs[0].overrides
+        if (pairs := read_test(override_config(self.recipe, overrides))) is None:
+            raise ConfigError(
+                "--test: the recipe has no data.test. Start the sweep with --set data.test='{tsv: test.tsv}'."
+            )
+        keep_text(self.folder, "test", pairs, self.recipe)
         with self._lock():
             first = {run.seed: run for run in table.settings[0].runs}
             for setting in dict.fromkeys([table.settings[0].label, table.best.label]):
                 for run in table.by_label[setting].runs:
                     if not run.test:
-                        self._test(run, first.get(run.seed, run), files)
+                        self._test(run, first.get(run.seed, run))
 
-    def _test(self, run: RunRecord, first: RunRecord, files: TextFiles) -> None:
-        hypotheses, language = self._translate(run, files, "test"), self.recipe.languages[1]
-        scores = all_scores(hypotheses, files, language)
+    def _test(self, run: RunRecord, first: RunRecord) -> None:
+        files, hypotheses, commands = self._translate(run, "test")
+        scores = all_scores(hypotheses, files, self._language)
         if run.name != first.name:
             baseline = self.folder / first.name / hypotheses.name
-            scores |= paired_test(hypotheses, baseline, files, language)
-        self.record.append(replace(run, test=scores))
+            scores |= paired_test(hypotheses, baseline, files, self._language)
+            commands.append(self._scoring("compare", files, str(baseline), str(hypotheses)))
+        self.record.append(replace(run, test=scores, commands=(*run.commands, *commands)))
 
     def _train(self, run: RunRecord) -> None:
         """Train and score a run, and record how it ended."""
-        lock = self.folder / run.name / LOCK_FILE
-        if lock.exists():
-            if pid_file(lock).exists():  # a sweep that was killed may have left a process that still trains
-                self.say("waiting until no other process trains into its folder")
-            with wait_for_lock(lock):
-                pass
-        self.record.append(replace(run, state="running", error=None))
+        arguments = self._train_arguments(run)
+        run = replace(run, state="running", error=None, commands=(_shell(arguments),), environment=environment())
+        self.record.append(run)
         try:
-            self._run(self._train_arguments(run), run)
-            ended = replace(run, state="done", error=None, validation=self._validate(run))
+            self._train_alone(arguments, run)
+            ended = replace(self._validate(run), state="done")
         except KeyboardInterrupt:
             self.record.append(replace(run, state="interrupted", **self._facts(run)))
             raise
@@ -186,20 +196,59 @@ class Sweep:
                 ", ".join(f"{name} {value:.4g}" for name, value in ended.validation.items() if name in SHOWN_SCORES)
             )
 
-    def _validate(self, run: RunRecord) -> dict[str, Any]:
-        """The validation scores of a trained run."""
+    def _train_alone(self, arguments: Sequence[str], run: RunRecord) -> None:
+        """Run the command that trains, when no other process trains into its folder.
+
+        A sweep that was killed may have left one, which holds no lock while it starts and between two stages.
+        """
+        while True:
+            if self._is_locked(run):
+                self.say("waiting until no other process trains into its folder")
+            while self._is_locked(run):
+                sleep(POLL)
+            try:
+                self._run(arguments, run)
+            except TrainingError:
+                if not self._is_locked(run):
+                    raise
+            else:
+                return
+
+    def _is_locked(self, run: RunRecord) -> bool:
+        """Whether a process trains into the folder of a run, any stage of it."""
+        folder = self.folder / run.name
+        return any(map(is_locked, [folder / LOCK_FILE, *folder.glob(f"{STAGES}/*/{LOCK_FILE}")]))
+
+    def _validate(self, run: RunRecord) -> RunRecord:
+        """A trained run with its validation scores."""
         scores = {"loss": read_metadata(self.folder / run.name)["scores"]["validation"]["valid_loss"]}
         if not isinstance(self.recipe, TranslationConfig):
-            return scores
-        files = TextFiles(self.folder / "valid.source", self.folder / "valid.reference")
-        return bleu(self._translate(run, files, "valid"), files, self.recipe.languages[1]) | scores
+            return replace(run, validation=scores)
+        files, hypotheses, commands = self._translate(run, "valid")
+        scores |= bleu(hypotheses, files, self._language)
+        return replace(run, validation=scores, commands=(*run.commands, *commands))
 
-    def _translate(self, run: RunRecord, files: TextFiles, name: str) -> Path:
-        """Translate a text with the model of a run, into its folder."""
-        folder = self.folder / run.name
+    @property
+    def _language(self) -> str | None:
+        """The target language."""
+        return last_stage(self.recipe).languages[1]
+
+    def _translate(self, run: RunRecord, name: str) -> tuple[TextFiles, Path, list[str]]:
+        """Translate `valid` or `test` with the model of a run, into its folder.
+
+        Returns:
+            The text; the translations; and the commands that translate and score it.
+        """
+        folder, files = self.folder / run.name, TextFiles.of(self.folder, name)
         output = folder / f"{name}.hypotheses"
-        self._run(["translate", str(folder), "-i", str(files.source), "-o", str(output), "--quiet"], run)
-        return output
+        arguments = ["translate", str(folder), "-i", str(files.source), "-o", str(output), "--quiet"]
+        self._run(arguments, run)
+        return files, output, [_shell(arguments), self._scoring("evaluate", files, "--hypotheses", str(output))]
+
+    def _scoring(self, command: str, files: TextFiles, *arguments: str) -> str:
+        """A command that prints scores of translations."""
+        language = [] if self._language is None else ["--target-language", self._language]
+        return _shell([command, *arguments, "--reference", str(files.reference), *language])
 
     def _run(self, arguments: Sequence[str], run: RunRecord) -> None:
         """Run a command.
@@ -220,8 +269,11 @@ class Sweep:
         return self.folder / f"{run.name}.log"
 
     def _facts(self, run: RunRecord) -> dict[str, Any]:
-        """The number of parameters and the CPU minutes of a run so far; none before its first validation."""
-        folder, facts = self.folder / run.name, {}
+        """The recipe of a run and, from its first validation on, its number of parameters and CPU minutes so far."""
+        folder, facts = self.folder / run.name, dict[str, Any]()
+        for recipe in (folder / CONFIG, folder / f"{STAGES}.yaml"):
+            if recipe.exists():
+                facts |= {"recipe": recipe.relative_to(self.folder).as_posix(), "recipe_sha256": sha256(recipe)}
         with suppress(Seq2SeqError, KeyError):
             if histories := [found for one in [*(folder / STAGES).glob("*"), folder] if (found := read_history(one))]:
                 facts["cpu_minutes"] = round(sum(history[-1]["cpu_seconds"] for history in histories) / 60, 2)
@@ -235,3 +287,8 @@ class Sweep:
                 f"{self.folder}: process {process} runs this sweep. Wait for it or end it, or give another --output."
             ),
         )
+
+
+def _shell(arguments: Sequence[str]) -> str:
+    """A command as it is written in a shell."""
+    return join(["seq2seq", *arguments])

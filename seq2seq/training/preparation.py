@@ -14,7 +14,7 @@ from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import RATIO_METHOD, FilterReport, filter_pairs
 from seq2seq.corpora.held_out import ReversedCorpus, open_train, open_valid
 from seq2seq.data.batching import BatchPlan
-from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
+from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus, valid_filters
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.subword_sampling import SubwordSampling
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -116,10 +116,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         backward = [encode(other_way, f"{key}.reversed", ReversedCorpus(corpus), data.filters) for key, corpus in named]
         train = EncodedMixture([*encoded, *backward], None if weights is None else weights * 2, temperature)
         names += [f"{name}, reversed" for name in names]
-    # A separate corpus is used unfiltered; only what cannot be scored by teacher forcing is left out of the loss.
-    # Held-out training text may have blank and repeated pairs.
-    unlimited = {"max_tokens": UNFILTERED.max_tokens}
-    filters = data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
+    filters = valid_filters(data)  # what cannot be scored by teacher forcing is left out of the loss alone
     valid_ids = encode(tokenizers, "valid", valid, filters)
     valid_pairs = list(filter_pairs(valid, filters, FilterReport()))
     test_ids = None if test is None else encode(tokenizers, "test", test, UNFILTERED)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from seq2seq.bulk import shards
-from seq2seq.config import CorpusConfig
+from seq2seq.config import CorpusConfig, validate_config
 from seq2seq.corpora import open_corpus
+from seq2seq.corpora.held_out import open_train
+from seq2seq.errors import CorpusError
 from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.toy import pairs, save_random_model, toy_tokenizer
@@ -51,6 +53,11 @@ def diversify(folder, out, *arguments):
     return run("data", "diversify", "--source", folder / "en", "--target", folder / "de", "-o", out, *arguments, *FAST)
 
 
+def held_out_of(table):
+    data = {"train": {"mixture": [{"phrasebook": "train"}, {"tsv": str(table), "columns": [1, 2]}]}}
+    return validate_config({"data": data | {"valid": {"fraction": 0.1}}}, "recipe").corpora
+
+
 def test_the_table_has_each_pair_once_with_its_origin(folder, tmp_path, capsys):
     sources, targets = aligned(folder)
     expected = [(*pair, "original", "0") for pair in zip(sources, targets, strict=True)]
@@ -74,6 +81,7 @@ def test_the_table_has_each_pair_once_with_its_origin(folder, tmp_path, capsys):
     assert said[3].startswith(f"backward-1 ({folder / 'two'}): kept {counts['backward-1']} of 16 pairs")
     assert said[4] == f"{tmp_path / 'out/train.tsv'}: {len(kept)} pairs"
     assert said[5] == f"in a recipe: data.train: {{tsv: {tmp_path / 'out/train.tsv'}, columns: [1, 2]}}"
+    assert said[6].startswith("validate on a corpus of its own (data.valid)")
 
 
 def test_an_ensemble_without_originals_is_distillation(folder, tmp_path, capsys):
@@ -86,6 +94,8 @@ def test_an_ensemble_without_originals_is_distillation(folder, tmp_path, capsys)
     expected = dict.fromkeys((line, text, score) for line, (score, text) in pairs if line and text.strip())
     assert [(row[0], row[1], row[3]) for row in found] == list(expected)
     assert not capsys.readouterr().err
+    with pytest.raises(CorpusError, match=r"train\.tsv: is a table of `seq2seq data diversify`"):
+        open_train(held_out_of(tmp_path / "out/train.tsv"))
 
 
 def test_recipes_read_the_table(folder, tmp_path):
@@ -96,6 +106,8 @@ def test_recipes_read_the_table(folder, tmp_path):
     least = float(np.median([float(row[3]) for row in rows if row[2] != "original"]))
     best = open_corpus(CorpusConfig(tsv=table, columns=(1, 2), score_column=4, min_score=least))
     assert [pair[:2] for pair in best] == [row[:2] for row in rows if float(row[3]) >= least]
+    with pytest.raises(CorpusError, match=r"train\.tsv: is a table of `seq2seq data diversify`.* Validate on a corpus"):
+        open_train(held_out_of(table))
 
 
 def test_what_is_translated_is_not_translated_again(folder, tmp_path, monkeypatch):

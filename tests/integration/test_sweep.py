@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
-from seq2seq.model_directory.directory import read_history
+from seq2seq.config import load_config
+from seq2seq.model_directory.directory import read_history, read_metadata
+from seq2seq.storage.files import sha256
 from seq2seq.sweeps.record import SweepRecord
 from tests.command import run
 from tests.runs import assert_same_run
@@ -71,6 +74,11 @@ def test_a_sweep_from_failure_to_test(tmp_path, in_process, capsys):
         assert last["cpu_seconds"] > 0
         assert one.validation["loss"] == last["valid_loss"]
         assert one.validation["BLEU_signature"].startswith("nrefs:1|case:mixed")
+        assert one.recipe_sha256 == sha256(folder / one.recipe)
+        assert load_config(folder / one.recipe).seed == one.seed
+        assert one.environment["versions"] == read_metadata(folder / one.name)["versions"]
+        assert one.environment["directory"] == str(Path.cwd())
+        assert [command.split()[1] for command in one.commands[:3]] == ["train", "translate", "evaluate"]
     tested = [one for one in runs if one.test]
     assert len(tested) == (2 if shown["best"].endswith("0.01") else 4)
     for one in tested:

@@ -207,7 +207,7 @@ def test_the_fields_of_json_are_documented():
     assert documented_fields(page, "## Translations", "field of a translation") == list(line["translations"][0])
     pair = {"line": 1, "source": "a", "target": "a", **PairScore(0.0, ["</s>"], np.zeros(1, np.float32)).as_dict()}
     assert documented_fields(page, "## Scores", "field of a pair") == list(pair)
-    run = asdict(RunRecord("a", (), 1, "seq2seq train"))
+    run = asdict(RunRecord("a", (), 1, ("seq2seq train",), ""))
     assert documented_fields(page, "## Directory of a sweep", "field of a run") == list(run)
     reports = dict(table(page, "## Reports", "command"))
     evaluation = EvaluationReport(1, score_texts(["a b"], ["a b"], bootstrap=False)).as_dict()

@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from seq2seq.storage.locks import LockWarning, file_lock, pid_file, wait_for_lock
+from seq2seq.storage.locks import LockWarning, file_lock, is_locked, pid_file, wait_for_lock
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -28,11 +28,14 @@ def without_locks(request, monkeypatch):
 
 def test_a_lock_is_refused_while_it_is_held(tmp_path):
     lock = tmp_path / "run.lock"
+    assert not is_locked(lock)
     with file_lock(lock, held):
         with pytest.raises(RuntimeError, match=f"held by {os.getpid()} on {platform.node()}"), file_lock(lock, held):
             pass
         assert pid_file(lock).exists()
+        assert is_locked(lock)
     assert not pid_file(lock).exists()
+    assert not is_locked(lock)
     with file_lock(lock, held):
         pass
 
@@ -47,6 +50,10 @@ def test_without_locks_work_goes_on_with_a_warning(tmp_path, without_locks):
     assert not pid_file(lock).exists()
     with pytest.warns(LockWarning, match=r"run\.lock"), wait_for_lock(lock):
         pass
+    for process, lives in ((os.getppid(), True), (2**22 + 1, False)):  # the second is above Linux's highest number
+        pid_file(lock).write_text(f"{process} on {platform.node()}\n")
+        with pytest.warns(LockWarning):
+            assert is_locked(lock) == lives
 
 
 def test_a_system_without_flock_locks_by_the_file(tmp_path, monkeypatch, recwarn):
