@@ -130,7 +130,7 @@ class TargetSubwordSamplingConfig(Section):
     last_epoch: int | None = field(
         None,
         "Last epoch with subword sampling; later ones train on the best segmentations, which validation and search "
-        "always use. null: all epochs.",
+        "always use. Each stage counts its own epochs. null: all epochs.",
         unit="epochs",
         ge=1,
     )
@@ -142,6 +142,8 @@ class TargetSubwordSamplingConfig(Section):
                 raise ValueError(
                     f"'{side}_alpha' is for unigram models and '{side}_bpe_dropout' for BPE models: give one of them"
                 )
+        if self.last_epoch is not None and not self.methods():
+            raise ValueError("neither alpha nor BPE-dropout is given, and 'last_epoch' has no effect: leave it out")
         return self
 
     def methods(self) -> dict[str, SubwordMethod]:

@@ -187,6 +187,15 @@ def test_the_sides_are_sampled_independently(corpora):
     assert sentences(both.target) == sentences(target.target)
 
 
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_same_text_on_both_sides_is_drawn_anew_for_each(corpora, kind):
+    mixture, tokenizers = corpora[kind]
+    same = mixture.with_sides(source=mixture.target, target=mixture.target)
+    drawn = SubwordSampling(same, tokenizers, SubwordSamplingConfig(**BOTH[kind]), 1, 100).read_epoch(1)
+    differ = [a != b for a, b in zip(sentences(drawn.source), sentences(drawn.target), strict=True)]
+    assert sum(differ) > len(same) / 2
+
+
 def test_sampling_ends_after_the_last_epoch(corpora):
     options = {**BOTH["unigram"], "last_epoch": 2}
     assert sampled(corpora, "unigram", 3, **options) is corpora["unigram"][0]
