@@ -34,7 +34,8 @@ class ConsistencyConfig(Section):
     )
     start_epoch: int = field(
         1,
-        "First epoch with the second pass, which about doubles the time of an update. Each stage counts its own epochs.",
+        "First epoch with the second pass, which about doubles the time of an update. Each stage counts its own "
+        "epochs.",
         unit="epochs",
         ge=1,
     )

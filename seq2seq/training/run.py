@@ -38,6 +38,7 @@ from seq2seq.training.run_state import (
     StopResult,
     check_minutes,
     check_update_count,
+    count_batches,
     how_to_continue,
     nothing_left,
     plan_epoch,
@@ -214,7 +215,7 @@ def _train(
         model,
         data,
         progress,
-        epoch_batches=len(plan),
+        epoch_batches=count_batches(config, data, len(plan)),
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
@@ -236,7 +237,7 @@ def _train(
             display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
         overlap = describe_overlaps(overlaps, data)
         summarize(display, model, data, plan, directory, config.validation.metric_name, overlap)
-        check_update_count(config.training, len(plan))
+        check_update_count(config.training, loop.epoch_batches)
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
         # The largest batches over all epochs: a single epoch may not include the longest sentence of a mixture.
@@ -299,7 +300,9 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
     if needs_plan(config):
         config = with_plan_of_checkpoint(config, loop.run_state.plan)
         if needs_plan(config):
-            pace = measure_pace(loop.validator, loop.directory, loop.run_state, loop.data.read_epoch(1), plan)
+            pace = measure_pace(
+                loop.validator, loop.directory, loop.run_state, loop.data.read_epoch(1), plan, loop.epoch_batches
+            )
             loop.run_state.seconds = pace.so_far
             config = plan_updates(config, pace, loop.epoch_batches, loop.update)
             display.print(describe_plan(config, pace, planned_updates(config.training, loop.epoch_batches)))
@@ -307,7 +310,7 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
         loop.directory.replace_config(config)
     loop.run_state.plan = recorded_plan(config)
     training, updates = loop.config.training, loop.planned_updates
-    for alarm in (short_run_alarm(updates, training), partial_epoch_alarm(updates, loop.epoch_batches, training)):
+    for alarm in (short_run_alarm(updates, training), partial_epoch_alarm(updates, len(plan), training)):
         if alarm is not None:
             loop.alarms.at_start.append(alarm)
             display.print(f"warning: {alarm.text}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seq2seq.config import SearchOptions
+from seq2seq.config import ScheduleConfig, SearchOptions
 from seq2seq.inference.translator import Translator
 from tests.runs import assert_resumes_exactly
 from tests.toy import toy_config
@@ -48,8 +48,8 @@ COMBINATIONS = {
         "training": {"ema_decay": 0.9},
     },
     "subword sampling, in the first of two epochs": {
-        "tokenizer": {"sampling": {"source_alpha": 0.3, "target_alpha": 0.5, "last_epoch": 1}},
-        "training": {"accumulation_steps": 2},
+        "tokenizer": {"sampling": {"source_alpha": 0.05, "target_alpha": 0.05, "last_epoch": 1}},
+        "training": {"accumulation_steps": 2, "schedule": {"type": "cosine"}},
     },
 }  # fmt: skip
 
@@ -65,6 +65,8 @@ def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
     config = toy_config(corpus, **sections)
     report = assert_resumes_exactly(config, tmp_path / "whole", 8)
+    if config.training.schedule == ScheduleConfig(type="cosine"):
+        assert report.history[-1]["learning_rate"] < 1e-4, "whatever the numbers of batches of its epochs are"
     consistency = config.training.consistency
     for entry in report.history:
         measured = consistency.type != "none" and entry["epoch"] >= consistency.start_epoch
