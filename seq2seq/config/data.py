@@ -54,6 +54,18 @@ class CorporaConfig(Section):
                 raise ValueError(f"'{name}' is read completely: leave out 'temperature' and the parts' 'weight'")
         return self
 
+    def holds_out_within(self, other: "CorporaConfig") -> bool:
+        """Whether all pairs that are held out here are held out by the other recipe, too, if the files are the same."""
+        ours, theirs = self.valid, other.valid
+        if not ours.held_out or ours.is_within(theirs):
+            return True
+        first, second = (  # a weight or a number of tokens decides nothing about what is held out
+            [part.model_dump(exclude={"weight", "temperature"}) for part in data.train.parts()]
+            + [data.filters.model_dump(exclude={"max_tokens"})]
+            for data in (self, other)
+        )
+        return first == second and None not in (ours.pairs, theirs.pairs) and ours.pairs <= theirs.pairs
+
 
 class DataConfig(CorporaConfig):
     """The corpora of an experiment on sentence pairs."""

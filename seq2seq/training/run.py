@@ -16,7 +16,6 @@ from rich.console import Console
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
-from seq2seq.corpora.held_out import was_held_out
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
@@ -157,9 +156,14 @@ def train(
     check_callbacks(callbacks)
     if config.stages:
         refuse_pretrained(Path(directory))
-        for number, (folder, stage, is_done) in enumerate(stage_runs(config, Path(directory), allow_changes), start=1):
+        display = make_display(console)
+        runs = stage_runs(config, Path(directory), allow_changes)
+        for number, (folder, stage, is_done, changed) in enumerate(runs, start=1):
+            if changed:
+                keys = ", ".join(changed)
+                display.print(f"warning: stage {number} is finished, and keeps its model; changed to no effect: {keys}")
             if not is_done:
-                make_display(console).print(f"stage {number} of {len(config.stages)}: {folder}")
+                display.print(f"stage {number} of {len(config.stages)}: {folder}")
                 report = train(stage, folder, callbacks, console, allow_changes)
                 if report.end is None:
                     break
@@ -281,7 +285,7 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     before, now = recorded.training, records.config.training
     progress = records.load(LAST, allow_changes)
     valid = records.config.corpora.valid
-    if allow_changes and valid.held_out and not was_held_out(recorded.corpora.valid, valid):
+    if allow_changes and valid.held_out and not valid.is_within(recorded.corpora.valid):
         display.print(
             "warning: if the corpora or data.valid have changed, validation sentences may have been trained on before. "
             "Only an unchanged or lower data.valid.fraction holds the same sentences out of any corpus"
