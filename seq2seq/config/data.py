@@ -59,12 +59,14 @@ class CorporaConfig(Section):
         ours, theirs = self.valid, other.valid
         if not ours.held_out or ours.is_within(theirs):
             return True
+        if not theirs.held_out or ours.pairs is None or theirs.pairs is None:
+            return False
         first, second = (  # a weight or a number of tokens decides nothing about what is held out
             [part.model_dump(exclude={"weight", "temperature"}) for part in data.train.parts()]
             + [data.filters.model_dump(exclude={"max_tokens"})]
             for data in (self, other)
         )
-        return first == second and None not in (ours.pairs, theirs.pairs) and ours.pairs <= theirs.pairs
+        return first == second and ours.pairs <= theirs.pairs
 
 
 class DataConfig(CorporaConfig):

@@ -157,14 +157,13 @@ def train(
     if config.stages:
         refuse_pretrained(Path(directory))
         display = make_display(console)
-        runs = stage_runs(config, Path(directory), allow_changes)
-        for number, (folder, stage, is_done, changed) in enumerate(runs, start=1):
-            if changed:
-                keys = ", ".join(changed)
+        for number, stage in enumerate(stage_runs(config, Path(directory), allow_changes), start=1):
+            if stage.changed:
+                keys = ", ".join(stage.changed)
                 display.print(f"warning: stage {number} is finished, and keeps its model; changed to no effect: {keys}")
-            if not is_done:
-                display.print(f"stage {number} of {len(config.stages)}: {folder}")
-                report = train(stage, folder, callbacks, console, allow_changes)
+            if not stage.is_done:
+                display.print(f"stage {number} of {len(config.stages)}: {stage.directory}")
+                report = train(stage.config, stage.directory, callbacks, console, allow_changes)
                 if report.end is None:
                     break
         return report

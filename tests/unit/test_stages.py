@@ -65,6 +65,7 @@ SAME, WEIGHED = (
         ("train: {tsv: b.tsv}, valid: {fraction: 0.1}", "valid: {fraction: 0.1}", False),
         ("valid: {fraction: 0.1}", "valid: {fraction: 0.2}", True),
         ("valid: {tsv: valid.tsv}", "valid: {fraction: 0.1}", True),
+        ("valid: {phrasebook: valid, pairs: 60}", "valid: {pairs: 50}", True),
         ("valid: {fraction: 0.1}", "valid: {tsv: valid.tsv}", False),
     ],
 )
