@@ -187,8 +187,8 @@ def _check_stages(stages: Sequence[Config], origin: str) -> None:
                 name = stage.data.valid.name(stage.sides)
                 raise ConfigError(
                     f"{origin}: stages.{number}: 'data.valid', {name}, may have sentences that stages.{before} trains "
-                    "on. Of different text, only an equal or lower fraction holds out no others. For all stages, hold "
-                    "out a fraction, --set data.valid='{fraction: 0.02}', or name a file: --set data.valid.tsv=FILE."
+                    "on: a number of pairs depends on the text, and a higher fraction holds out more. For all stages, "
+                    "set one fraction, --set data.valid='{fraction: 0.02}', or a file: --set data.valid.tsv=FILE."
                 )
 
 

@@ -77,7 +77,7 @@ def test_no_stage_trains_on_what_a_later_one_holds_out(first, second, refused):
     with pytest.raises(ConfigError) as error:
         parse(overrides=overrides)
     assert str(error.value).startswith("toy.yaml: stages.1: 'data.valid', ")
-    assert " held out from data.train, may have sentences that stages.0 trains on. " in str(error.value)
+    assert " held out from data.train, may have sentences that stages.0 trains on: " in str(error.value)
 
 
 @pytest.mark.parametrize(
