@@ -299,9 +299,7 @@ def main() -> None:
     shape = Shape(**{part.name: getattr(options, part.name) for part in fields(Shape)})
     unused = [key for key in options.set if key.startswith(UNUSED)]
     if unused:
-        raise SystemExit(
-            f"--set {unused[0]}: has no effect here. Remove it; --help lists the options for the network."
-        )
+        raise SystemExit(f"--set {unused[0]}: has no effect here. Remove it; --help lists the options for the network.")
     config, run = load_config(RECIPE, [*SETTINGS, *options.set]), options.work.name
     schedule = config.training.schedule
     if schedule.type == "plateau":

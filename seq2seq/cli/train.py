@@ -12,7 +12,6 @@ from seq2seq.cli.arguments import Overrides
 from seq2seq.cli.console import EXIT_INTERRUPTED, import_tensorflow, print_stderr, print_stdout
 from seq2seq.cli.next_steps import commands_after_run, show_translations
 from seq2seq.cli.own_pairs import Scores, load_or_plan
-from seq2seq.config import Config
 from seq2seq.errors import ConfigError
 from seq2seq.storage.files import STDOUT
 from seq2seq.storage.streams import open_output
@@ -90,6 +89,7 @@ def train(
     """
     from seq2seq.config import TranslationConfig
     from seq2seq.config import dump_config as dump
+    from seq2seq.model_directory.other_models import check_other_models
 
     overrides = list(overrides or [])
     if workers is not None or worker_index is not None:
@@ -106,8 +106,8 @@ def train(
             handle.write(dump(config))
         return
 
-    if not output.is_dir():  # a resumed run has copies of all of them
-        _check_models(config)
+    if not config.stages and not output.is_dir():  # a resumed run has copies of all of them
+        check_other_models(config)
     import_tensorflow()
     from seq2seq.training import train as run
 
@@ -121,22 +121,6 @@ def train(
     print_stdout(commands_after_run(config, report))
     if report.remaining_warnings:
         print_stdout(f"warning: read the warnings above before you use {output}: they concern this model")
-
-
-def _check_models(config: Config) -> None:
-    """Check, before TensorFlow is loaded, that the models exist from which a run starts.
-
-    Raises:
-        CorpusError: An environment variable in a path is not set.
-        ModelDirectoryError: A folder does not exist.
-    """
-    from seq2seq.model_directory.directory import read_metadata
-    from seq2seq.model_directory.pretrained import find_other_model
-
-    training = config.training
-    for model in (training.warm_start, config.tokenizer.from_model, *training.distillation.teachers):
-        if model is not None and not (folder := find_other_model(model)).is_dir():
-            read_metadata(folder)  # which raises
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:

@@ -220,6 +220,13 @@ class ValidConfig(CorpusConfig):
         """Whether the corpus is a part of `data.train`."""
         return all(getattr(self, kind) is None for kind in CORPUS_KINDS)
 
+    def is_within(self, other: "ValidConfig") -> bool:
+        """Whether all pairs that are held out here are held out by the other section, too, from whatever corpora.
+
+        A fraction is a fixed bound of hashes; the bound for a number of pairs depends on the corpus.
+        """
+        return self.fraction is not None and other.fraction is not None and self.fraction <= other.fraction
+
     def _check_one_kind(self) -> None:
         fields = type(self).model_fields
         given = [name for name, field in fields.items() if getattr(self, name) != field.default]

@@ -54,6 +54,20 @@ class CorporaConfig(Section):
                 raise ValueError(f"'{name}' is read completely: leave out 'temperature' and the parts' 'weight'")
         return self
 
+    def holds_out_within(self, other: "CorporaConfig") -> bool:
+        """Whether all pairs that are held out here are held out by the other recipe, too, if the files are the same."""
+        ours, theirs = self.valid, other.valid
+        if not ours.held_out or ours.is_within(theirs):
+            return True
+        if not theirs.held_out or ours.pairs is None or theirs.pairs is None:
+            return False
+        first, second = (  # a weight or a number of tokens decides nothing about what is held out
+            [part.model_dump(exclude={"weight", "temperature"}) for part in data.train.parts()]
+            + [data.filters.model_dump(exclude={"max_tokens"})]
+            for data in (self, other)
+        )
+        return first == second and ours.pairs <= theirs.pairs
+
 
 class DataConfig(CorporaConfig):
     """The corpora of an experiment on sentence pairs."""
@@ -130,7 +144,7 @@ class TargetSubwordSamplingConfig(Section):
     last_epoch: int | None = field(
         None,
         "Last epoch with subword sampling; later ones train on the best segmentations, which validation and search "
-        "always use. null: all epochs.",
+        "always use. Each stage counts its own epochs. null: all epochs.",
         unit="epochs",
         ge=1,
     )
@@ -142,6 +156,8 @@ class TargetSubwordSamplingConfig(Section):
                 raise ValueError(
                     f"'{side}_alpha' is for unigram models and '{side}_bpe_dropout' for BPE models: give one of them"
                 )
+        if self.last_epoch is not None and not self.methods():
+            raise ValueError("neither alpha nor BPE-dropout is given, and 'last_epoch' has no effect: leave it out")
         return self
 
     def methods(self) -> dict[str, SubwordMethod]:

@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from seq2seq.arguments import check_arguments
 from seq2seq.config.corpus import CORPUS_KINDS, SIDES
 from seq2seq.config.problems import explain_problems, shown
-from seq2seq.config.recipe import TASK_CONFIGS, Config, TranslationConfig
+from seq2seq.config.recipe import MAX_SEED, TASK_CONFIGS, Config, TranslationConfig
 from seq2seq.config.section import Section
 from seq2seq.config.yaml_text import Unquoted, fit_types, load_yaml
 from seq2seq.errors import ConfigError, suggest_similar
 from seq2seq.storage.files import is_stream, missing, place_name
+
+SEED_STEP = 1_000_000  # between the seeds of two stages; far apart, since runs often have the seeds 1, 2, 3
 
 
 @check_arguments()
@@ -169,9 +171,25 @@ def validate_config(values: Any, origin: str) -> Config:
         config: Config = recipe.model_validate(fit_types(values, recipe))
     except ValidationError as error:
         raise ConfigError(explain_problems(error, origin, recipe, TASK_CONFIGS)) from None
-    for number in range(len(config.stages)):
-        stage_recipe(config, number, origin=f"{origin}: ")
+    _check_stages([stage_recipe(config, number, origin=f"{origin}: ") for number in range(len(config.stages))], origin)
     return config
+
+
+def _check_stages(stages: Sequence[Config], origin: str) -> None:
+    """Check that no stage trains on text on which a later one validates.
+
+    Raises:
+        ConfigError: A stage may do so.
+    """
+    for number, stage in enumerate(stages):
+        for before, earlier in enumerate(stages[:number]):
+            if stage.data and earlier.data and not stage.data.holds_out_within(earlier.data):
+                name = stage.data.valid.name(stage.sides)
+                raise ConfigError(
+                    f"{origin}: stages.{number}: 'data.valid', {name}, may have sentences that stages.{before} trains "
+                    "on: a number of pairs depends on the text, and a higher fraction holds out more. For all stages, "
+                    "set one fraction, --set data.valid='{fraction: 0.02}', or a file: --set data.valid.tsv=FILE."
+                )
 
 
 def override_config(config: Config, overrides: Sequence[str] | Mapping[str, Any], origin: str = "recipe") -> Config:
@@ -181,6 +199,9 @@ def override_config(config: Config, overrides: Sequence[str] | Mapping[str, Any]
 
 def stage_recipe(config: Config, number: int, before: Path | None = None, origin: str = "") -> Config:
     """The recipe of a stage: that of the whole run, with the keys of the stage.
+
+    Unless the stage has a `seed` of its own, it draws other random numbers than the stages before: the first stage has
+    the seed of the recipe, and each later one a seed that is higher by `SEED_STEP`.
 
     Args:
         config: The whole recipe.
@@ -195,11 +216,13 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
     label = f"{origin}stages.{number}"
     keys = _keys_of_stage(config.stages[number], label)
     for key in keys:
-        if key.split(".")[0] in ("task", "stages", "tokenizer") or key == "training.warm_start":
+        same = key.split(".")[0] in ("task", "stages", "tokenizer") and not key.startswith("tokenizer.sampling")
+        if same or key == "training.warm_start":
             raise ConfigError(
                 f"{label}: '{key}' is the same in all stages, which share tokenizers and pass on their weights. Set it "
                 "at the top of the recipe."
             )
+    keys.setdefault("seed", (config.seed + number * SEED_STEP) % MAX_SEED)
     if before is not None:
         keys["training.warm_start"] = str(before)
         tokenizer = config.tokenizer

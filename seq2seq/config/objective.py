@@ -33,7 +33,11 @@ class ConsistencyConfig(Section):
         lt=1.0,
     )
     start_epoch: int = field(
-        1, "First epoch with the second pass, which about doubles the time of an update.", unit="epochs", ge=1
+        1,
+        "First epoch with the second pass, which about doubles the time of an update. Each stage counts its own "
+        "epochs.",
+        unit="epochs",
+        ge=1,
     )
 
     @model_validator(mode="after")

@@ -25,6 +25,8 @@ from seq2seq.config.section import Section, field, inherit_field
 from seq2seq.config.training import BaseValidationConfig, LossValidationConfig, TrainingConfig, ValidationConfig
 from seq2seq.errors import ConfigError
 
+MAX_SEED = 2**31
+
 
 class Recipe(Section):
     """A complete experiment.
@@ -40,7 +42,7 @@ class Recipe(Section):
     components: ClassVar[tuple[str, ...]]
 
     task: str
-    seed: int = field(1, "Random seed for initial weights, dropout and data order.", ge=0, lt=2**31)
+    seed: int = field(1, "Random seed for initial weights, dropout and data order.", ge=0, lt=MAX_SEED)
     data: CorporaConfig | None = Field(
         None,
         description="Corpora, required for training. null: those of a model that was saved without them.",
@@ -53,7 +55,8 @@ class Recipe(Section):
         (),
         "Stages of training, one after the other: each is a section with the keys that it changes in the recipe, e.g. "
         "`{training: {epochs: 10}, data: {train: {tsv: FILE}}}`. A stage starts with the weights and the tokenizers of "
-        "the best model of the one before, and with a new optimizer; schedule, epochs and early stopping are its own.",
+        "the best model of the one before, and with a new optimizer; seed, schedule, epochs and early stopping are its "
+        "own.",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from itertools import compress
 
 import numpy as np
 
-from seq2seq.config.corpus import SIDES, TextConfig, ValidConfig
+from seq2seq.config.corpus import SIDES, TextConfig
 from seq2seq.config.data import CorporaConfig, SentenceFilterConfig
 from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import (
@@ -98,14 +98,6 @@ class ReversedCorpus:
 
     def fingerprint(self) -> str:
         return hashlib.sha256(f"reversed {self.corpus.fingerprint()}".encode()).hexdigest()
-
-
-def was_held_out(before: ValidConfig, now: ValidConfig) -> bool:
-    """Whether all pairs that are held out now were held out before, from whatever corpora.
-
-    A fraction is a fixed bound of hashes; the bound for a number of pairs depends on the corpus.
-    """
-    return before.fraction is not None and now.fraction is not None and now.fraction <= before.fraction
 
 
 def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corpus]:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -34,20 +34,24 @@ from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState, resume_command
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
-# Keys and whole sections that may differ between the recipe of an interrupted run and the one that resumes it.
+# Keys and whole sections that decide nothing about training that is done.
 # `precision` may be given if it was `auto`: the checkpoint records which one was used.
-CHANGEABLE_KEYS = (
-    *(f"training.{key}" for key in ("epochs", "updates", "minutes", "learning_rate", "schedule", "recovery")),
+IDLE_KEYS = (
     *(f"training.{key}" for key in ("checkpoint_minutes", "keep_last", "keep_best", "tensorboard")),
     # Machine settings: a run resumed on another device gets the defaults of that device anyway.
     *(f"training.{key}" for key in ("distribution", "precision", "deterministic")),
-    "validation.patience",
     # Validation has its own beam size without groups, never samples, and uses none of the external files.
     *(f"search.{key}" for key in ("beam_size", "n_best", "sample", "temperature", "top_k", "top_p", "seed")),
     *(f"search.{key}" for key in ("beam_groups", "diversity_penalty")),
     *(f"search.{key}" for key in EXTERNAL_OPTIONS),
     # A machine setting: a translation does not depend on its batch.
     "search.batch_tokens",
+)
+# Those that may differ between the recipe of an interrupted run and the one that resumes it.
+CHANGEABLE_KEYS = (
+    *(f"training.{key}" for key in ("epochs", "updates", "minutes", "learning_rate", "schedule", "recovery")),
+    "validation.patience",
+    *IDLE_KEYS,
 )
 # Paths of text, which may change; the fingerprint in the checkpoint identifies the text itself.
 CORPUS_PATHS = re.compile(r"data\.(train|valid|test)\.(mixture\.\d+\.)?(tsv|source|target)")
@@ -96,12 +100,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
         TrainingError: There are such keys, and `allow_changes` is false.
     """
     started = load_model_config(directory)
-    if config.batching.max_tokens is None:
-        batching = config.batching.model_copy(update={"max_tokens": started.batching.max_tokens})
-        config = config.model_copy(update={"batching": batching})
-    config = with_recorded_plan(config, started)
-    keys = [key for key in changed_keys(started, config) if not CORPUS_PATHS.fullmatch(key)]
-    changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
+    config, changed = _compare(started, config, CHANGEABLE_KEYS)
     if changed and not allow_changes:
         before, now = (
             None if run.training.minutes is None else f"{run.training.minutes:g}" for run in (started, config)
@@ -115,6 +114,36 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
             "--allow-changes; to start a new run, give another --output."
         )
     return config, changed
+
+
+def check_finished(directory: Path, config: Config, allow_changes: bool = False) -> list[str]:
+    """Check that the recipe of a finished stage is the one that it was trained with.
+
+    Returns:
+        The keys outside `IDLE_KEYS` in which it differs.
+
+    Raises:
+        TrainingError: There are such keys, and `allow_changes` is false.
+    """
+    _, changed = _compare(load_model_config(directory), config, IDLE_KEYS)
+    if changed and not allow_changes:
+        raise TrainingError(
+            f"{directory}: this stage is finished, and has been trained with a different recipe; changed: "
+            f"{', '.join(changed)}. To change a later stage, set the key in its section: --set "
+            f"stages.{directory.name}.{changed[0]}=VALUE. To continue with the model of the stage as it is, give "
+            "--allow-changes; to train all stages anew, give another --output."
+        )
+    return changed
+
+
+def _compare(started: Config, config: Config, free: Sequence[str]) -> tuple[Config, list[str]]:
+    """Complete a recipe as `check_recipe` does, and list the keys that differ, without paths of text and free ones."""
+    if config.batching.max_tokens is None:
+        batching = config.batching.model_copy(update={"max_tokens": started.batching.max_tokens})
+        config = config.model_copy(update={"batching": batching})
+    config = with_recorded_plan(config, started)
+    keys = [key for key in changed_keys(started, config) if not CORPUS_PATHS.fullmatch(key)]
+    return config, [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in free)]
 
 
 def append_history(folder: Path, entry: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.pace import late_warning
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor, explain_out_of_memory
-from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
+from seq2seq.training.run_state import EpochBatches, RunState, StopResult, check_stopping, plan_epoch, planned_updates
 from seq2seq.training.validation import Validator
 
 ETA_BATCHES = 50  # batches of a session before its speed is used for an ETA
@@ -57,7 +57,7 @@ class TrainingLoop:
         model: Compiled model, in the state that belongs to `run_state`.
         data: Training data.
         run_state: Initial state of the run; the attribute of this name is its current state.
-        epoch_batches: Number of batches of the first epoch, for `planned_updates`.
+        epoch_batches: Numbers of batches of the epochs, for `planned_updates`.
         directory, validator, monitor, alarms, callbacks, display, replicas: Parts that belong to this model and run.
         stop: Event that interrupts the run.
         tensorboard: Writer of event files, on the chief worker only; None to write none.
@@ -71,7 +71,7 @@ class TrainingLoop:
     model: DecoderModel
     data: TrainingData
     run_state: RunState
-    epoch_batches: int
+    epoch_batches: EpochBatches
     directory: RunDirectory
     validator: Validator
     monitor: DivergenceMonitor
@@ -239,6 +239,8 @@ class TrainingLoop:
         """Validate and return the history entry; `run_state` records whether it is the best."""
         model, progress = self.model, self.run_state
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
+        if not float(model.consistency_metric.tokens):  # no second pass yet
+            trained.pop("train_consistency", None)
         speed = self.throughput.tokens_per_second()
         loss = self.validator.loss()
         self.monitor.check_validation(loss)

@@ -8,6 +8,7 @@ from seq2seq.config import Config
 from seq2seq.config.section import MAX_INTEGER
 from seq2seq.plurals import pluralize
 from seq2seq.training.display import format_duration
+from seq2seq.training.run_state import EpochBatches
 
 # Validation may take this share of the time, or up to MAX_SHARE if a run would otherwise have fewer validations than
 # MIN_VALIDATIONS.
@@ -23,7 +24,7 @@ class Pace(NamedTuple):
     """Measured times, in seconds.
 
     Attributes:
-        update: Time of an update, with all its batches.
+        update: Mean time of an update, with all its batches.
         validation: Time of a validation, with the checkpoints that follow it.
         so_far: Training time so far, over all sessions, including the measurement.
     """
@@ -55,7 +56,20 @@ def with_recorded_plan(config: Config, started: Config) -> Config:
     return _with_plan(config, updates, plan.validation.interval_updates, plan.training.schedule.warmup_updates)
 
 
-def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> Config:
+def mean_update(single: float, double: float, count: float, left: float) -> float:
+    """Mean time of an update in a run of `left` seconds.
+
+    Args:
+        single: Seconds per update before `consistency.start_epoch`.
+        double: Seconds per update from then on, with the second pass.
+        count: Number of updates before `consistency.start_epoch`.
+        left: Seconds of all updates.
+    """
+    rest = left - count * single
+    return single if rest <= 0 else left / (count + rest / double)
+
+
+def plan_updates(config: Config, pace: Pace, epoch_batches: EpochBatches, done: int) -> Config:
     """The recipe with as many `training.updates` as fit into the rest of `training.minutes`.
 
     `validation.interval_updates` is unchanged (null: at the end of every epoch), unless validation would take more than
@@ -66,7 +80,7 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
     Args:
         config: A recipe for which `needs_plan` is true.
         pace: Measured times.
-        epoch_batches: Number of batches of an epoch.
+        epoch_batches: Numbers of batches of the epochs.
         done: Number of updates so far.
     """
     training, given = config.training, config.validation.interval_updates
@@ -74,12 +88,14 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
     update, validation = pace.update, pace.validation
     left = max(60 * training.minutes - pace.so_far, 0.0)
     # If epochs end the run earlier, validations are spread over those updates.
-    most = math.inf if training.epochs is None else epoch_batches * training.epochs / training.accumulation_steps - done
+    most = math.inf
+    if training.epochs is not None:
+        most = epoch_batches.up_to(training.epochs) / training.accumulation_steps - done
 
     def interval_of(validations: int) -> float:
         return min((left - validations * validation) / update, most) / validations
 
-    wanted = given or epoch_batches / training.accumulation_steps
+    wanted = given or epoch_batches.first / training.accumulation_steps
     # With an interval of i updates, validation takes v / (v + i u) of the time.
     shortest, least = (math.ceil(validation / update * (1 / share - 1)) for share in (SHARE, MAX_SHARE))
     if given is None:

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
-from seq2seq.corpora.held_out import was_held_out
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
@@ -38,6 +37,7 @@ from seq2seq.training.run_state import (
     StopResult,
     check_minutes,
     check_update_count,
+    count_batches,
     how_to_continue,
     nothing_left,
     plan_epoch,
@@ -156,10 +156,14 @@ def train(
     check_callbacks(callbacks)
     if config.stages:
         refuse_pretrained(Path(directory))
-        for number, (folder, stage, is_done) in enumerate(stage_runs(config, Path(directory), allow_changes), start=1):
-            if not is_done:
-                make_display(console).print(f"stage {number} of {len(config.stages)}: {folder}")
-                report = train(stage, folder, callbacks, console, allow_changes)
+        display = make_display(console)
+        for number, stage in enumerate(stage_runs(config, Path(directory), allow_changes), start=1):
+            if stage.changed:
+                keys = ", ".join(stage.changed)
+                display.print(f"warning: stage {number} is finished, and keeps its model; changed to no effect: {keys}")
+            if not stage.is_done:
+                display.print(f"stage {number} of {len(config.stages)}: {stage.directory}")
+                report = train(stage.config, stage.directory, callbacks, console, allow_changes)
                 if report.end is None:
                     break
         return report
@@ -214,7 +218,7 @@ def _train(
         model,
         data,
         progress,
-        epoch_batches=len(plan),
+        epoch_batches=count_batches(config, data, len(plan)),
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
@@ -236,7 +240,7 @@ def _train(
             display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
         overlap = describe_overlaps(overlaps, data)
         summarize(display, model, data, plan, directory, config.validation.metric_name, overlap)
-        check_update_count(config.training, len(plan))
+        check_update_count(config.training, loop.epoch_batches)
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
         # The largest batches over all epochs: a single epoch may not include the longest sentence of a mixture.
@@ -280,7 +284,7 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     before, now = recorded.training, records.config.training
     progress = records.load(LAST, allow_changes)
     valid = records.config.corpora.valid
-    if allow_changes and valid.held_out and not was_held_out(recorded.corpora.valid, valid):
+    if allow_changes and valid.held_out and not valid.is_within(recorded.corpora.valid):
         display.print(
             "warning: if the corpora or data.valid have changed, validation sentences may have been trained on before. "
             "Only an unchanged or lower data.valid.fraction holds the same sentences out of any corpus"
@@ -299,7 +303,9 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
     if needs_plan(config):
         config = with_plan_of_checkpoint(config, loop.run_state.plan)
         if needs_plan(config):
-            pace = measure_pace(loop.validator, loop.directory, loop.run_state, loop.data.read_epoch(1), plan)
+            pace = measure_pace(
+                loop.validator, loop.directory, loop.run_state, loop.data.read_epoch(1), plan, loop.epoch_batches
+            )
             loop.run_state.seconds = pace.so_far
             config = plan_updates(config, pace, loop.epoch_batches, loop.update)
             display.print(describe_plan(config, pace, planned_updates(config.training, loop.epoch_batches)))
@@ -307,7 +313,7 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
         loop.directory.replace_config(config)
     loop.run_state.plan = recorded_plan(config)
     training, updates = loop.config.training, loop.planned_updates
-    for alarm in (short_run_alarm(updates, training), partial_epoch_alarm(updates, loop.epoch_batches, training)):
+    for alarm in (short_run_alarm(updates, training), partial_epoch_alarm(updates, len(plan), training)):
         if alarm is not None:
             loop.alarms.at_start.append(alarm)
             display.print(f"warning: {alarm.text}")

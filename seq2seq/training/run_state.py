@@ -16,6 +16,7 @@ from seq2seq.model_directory.directory import CONFIG
 from seq2seq.plurals import pluralize
 from seq2seq.training.averaging import rank
 from seq2seq.training.display import format_duration
+from seq2seq.training.preparation import TrainingData
 
 
 @dataclass
@@ -93,25 +94,52 @@ def plan_epoch(config: Config, train: EncodedMixture, epoch: int, full_pass: boo
     )
 
 
-def planned_updates(training: TrainingConfig, batches: int) -> int:
-    """Number of updates of the whole run, if every epoch has `batches` batches like the first: constant during the run.
+class EpochBatches(NamedTuple):
+    """Numbers of batches of the epochs of a run, constant during the run; an epoch may have slightly more or fewer.
 
-    Later epochs may have slightly more or fewer. `training.epochs` or `training.updates` must be set.
+    Attributes:
+        first: Number of batches of the first epoch.
+        last_sampled: Last epoch with subword sampling, and so with about as many; None: all epochs are alike.
+        later: Number of batches of an epoch after that one.
     """
-    by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulation_steps
+
+    first: int
+    last_sampled: int | None = None
+    later: int = 0
+
+    def up_to(self, epoch: int) -> int:
+        """Number of batches of all epochs up to this one."""
+        sampled = epoch if self.last_sampled is None else min(epoch, self.last_sampled)
+        return sampled * self.first + (epoch - sampled) * self.later
+
+
+def count_batches(config: Config, data: TrainingData, first: int) -> EpochBatches:
+    """The numbers of batches of a run whose first epoch has `first` of them."""
+    last = config.tokenizer.sampling.last_epoch
+    if last is None:
+        return EpochBatches(first)
+    return EpochBatches(first, last, later=len(plan_epoch(config, data.read_epoch(last + 1), last + 1)))
+
+
+def planned_updates(training: TrainingConfig, batches: EpochBatches) -> int:
+    """Number of updates of the whole run, constant during the run.
+
+    `training.epochs` or `training.updates` must be set.
+    """
+    by_epochs = None if training.epochs is None else batches.up_to(training.epochs) // training.accumulation_steps
     return min(end for end in (by_epochs, training.updates) if end is not None)
 
 
-def check_update_count(training: TrainingConfig, batches: int) -> None:
+def check_update_count(training: TrainingConfig, batches: EpochBatches) -> None:
     """Check that the run makes at least one update.
 
     Raises:
         TrainingError: All epochs together have fewer batches than a single update needs.
     """
-    if training.epochs is not None and batches * training.epochs < training.accumulation_steps:
+    if training.epochs is not None and (total := batches.up_to(training.epochs)) < training.accumulation_steps:
         raise TrainingError(
-            f"no update would be made: the run has {pluralize(training.epochs, 'epoch')} of "
-            f"{pluralize(batches, 'batch')}, but an update needs {training.accumulation_steps} "
+            f"no update would be made: the run has {pluralize(total, 'batch')} in "
+            f"{pluralize(training.epochs, 'epoch')}, but an update needs {training.accumulation_steps} "
             "(training.accumulation_steps). Lower it, or raise training.epochs."
         )
 

@@ -26,10 +26,10 @@ from seq2seq.training.checkpoints import LAST, RunDirectory, restore, snapshot
 from seq2seq.training.corpus_checks import MAX_COUNTED_TOKENS
 from seq2seq.training.display import Display, Timer
 from seq2seq.training.optimization import make_optimizer
-from seq2seq.training.pace import Pace
+from seq2seq.training.pace import Pace, mean_update
 from seq2seq.training.preparation import TrainingData, describe_batch, prepare_data
 from seq2seq.training.recovery import explain_out_of_memory
-from seq2seq.training.run_state import RunState
+from seq2seq.training.run_state import EpochBatches, RunState
 from seq2seq.training.teachers import load_teachers
 from seq2seq.training.validation import Validator
 
@@ -233,9 +233,16 @@ def try_largest_batches(validator: Validator, train: EncodedPairs, plan: BatchPl
 
 
 def measure_pace(
-    validator: Validator, directory: RunDirectory, run_state: RunState, train: EncodedPairs, plan: BatchPlan
+    validator: Validator,
+    directory: RunDirectory,
+    run_state: RunState,
+    train: EncodedPairs,
+    plan: BatchPlan,
+    epoch_batches: EpochBatches,
 ) -> Pace:
     """Time some updates, a validation and a checkpoint, for a run with `training.minutes`, and restore the weights.
+
+    Updates before `consistency.start_epoch` are timed apart from those with the second pass.
 
     Returns:
         The chief's measurement, on all workers.
@@ -243,10 +250,14 @@ def measure_pace(
     model, replicas, training = validator.model, validator.replicas, validator.config.training
     assert training.minutes is not None
     before, since_start, timer = snapshot(model), Timer(), Timer()
-    longest = min(60 * training.minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS)
-    most = math.inf if training.epochs is None else training.epochs * len(plan)
-    batches = batch_dataset(train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
-    with validator.display.spinner("measuring the speed of training"):
+    waiting = max(epoch_batches.up_to(training.consistency.start_epoch - 1) - run_state.total_batches, 0)
+    longest = min(60 * training.minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS) / (2 if waiting else 1)
+    most = math.inf if training.epochs is None else epoch_batches.up_to(training.epochs)
+
+    def seconds_per_update(passes_twice: bool) -> float:
+        model.uses_consistency = passes_twice
+        timer.restart()
+        batches = batch_dataset(train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
         for number, batch in enumerate(batches, start=1 - MEASURED_BATCHES):
             logs = model.step_function()(*batch)
             if number % MEASURED_BATCHES:
@@ -257,13 +268,20 @@ def measure_pace(
                 break
             if not number:
                 timer.restart()  # the first batches were a warmup
-        update = timer.seconds() / max(number, 1) * training.accumulation_steps
+        return timer.seconds() / max(number, 1) * training.accumulation_steps
+
+    with validator.display.spinner("measuring the speed of training"):
+        double = seconds_per_update(passes_twice=True)
+        single = seconds_per_update(passes_twice=False) if waiting else double
         validation = validator.rehearse()
     restore(model, before, "measuring")
     timer.restart()
     directory.save(LAST, run_state)
     validation += CHECKPOINTS_PER_VALIDATION * timer.seconds()
-    measured = np.array([update, validation, run_state.seconds + since_start.seconds()])
+    so_far = run_state.seconds + since_start.seconds()
+    count = waiting / training.accumulation_steps
+    update = mean_update(single, double, count, 60 * training.minutes - so_far)
+    measured = np.array([update, validation, so_far])
     return Pace(*map(float, replicas.sum_over_workers(measured * replicas.is_chief)))
 
 

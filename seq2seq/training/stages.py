@@ -1,14 +1,17 @@
 """Runs of a recipe with stages: each stage is a run of its own, which starts from the model of the one before."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.config import Config, dump_config, stage_recipe
-from seq2seq.errors import TrainingError
+from seq2seq.corpora import open_corpus
+from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
 from seq2seq.model_directory import STAGES
 from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
+from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import LAST, check_recipe
+from seq2seq.training.checkpoints import LAST, check_finished
 
 
 class StageRun(NamedTuple):
@@ -18,11 +21,13 @@ class StageRun(NamedTuple):
         directory: Its model directory: that of the whole run for the last stage, `stages/N` in it for the others.
         config: Its recipe, without stages.
         is_done: Whether the next stage has begun, so that this one is not trained again.
+        changed: Keys in which the recipe of a stage that is done has changed, to no effect.
     """
 
     directory: Path
     config: Config
     is_done: bool
+    changed: list[str]
 
 
 def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> list[StageRun]:
@@ -30,6 +35,7 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
 
     Raises:
         TrainingError: The directory has a run without stages, or a finished stage with a different recipe.
+        CorpusError, ModelDirectoryError: A file or a model is missing of a stage that has not begun.
     """
     count = len(config.stages)
     folders = [*(directory / STAGES / str(number) for number in range(1, count)), directory]
@@ -45,10 +51,27 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
             before = Path(load_model_config(folder).training.warm_start or before)
         stage = stage_recipe(config, number, before)
         is_done = any(has_begun[number + 1 :])
-        if is_done:
-            check_recipe(folder, stage, allow_changes)
-        runs.append(StageRun(folder, stage, is_done))
+        if not has_begun[number]:
+            _check_files(stage, number, folders[:number])
+        changed = check_finished(folder, stage, allow_changes) if is_done else []
+        runs.append(StageRun(folder, stage, is_done, changed))
     directory.mkdir(parents=True, exist_ok=True)
     with atomic_write(directory / f"{STAGES}.yaml") as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
     return runs
+
+
+def _check_files(stage: Config, number: int, before: Collection[Path]) -> None:
+    """Check that the corpora and models of a stage exist, of which others may be trained for days `before` it.
+
+    Raises:
+        CorpusError, ModelDirectoryError: One of them is missing.
+    """
+    data = stage.corpora
+    try:
+        for corpus in (data.train, None if data.valid.held_out else data.valid, data.test):
+            if corpus is not None:
+                open_corpus(corpus, stage.sides)
+        check_other_models(stage, before)
+    except (CorpusError, ModelDirectoryError) as error:
+        raise type(error)(f"stages.{number}: {error}") from None

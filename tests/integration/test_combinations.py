@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seq2seq.config import SearchOptions
+from seq2seq.config import ScheduleConfig, SearchOptions
 from seq2seq.inference.translator import Translator
 from tests.runs import assert_resumes_exactly
 from tests.toy import toy_config
@@ -24,6 +24,7 @@ COMBINATIONS = {
                     "variational_dropout": True, "readout_dropout": 0.3},
         "embeddings": {"source_word_dropout": 0.1, "target_word_dropout": 0.1},
         "training": {"accumulation_steps": 2, "consistency": {"type": "r_drop", "start_epoch": 2}},
+        "validation": {"interval_updates": 3},
     },
     "bideep, heads, frozen encoder": {
         "encoder": {"layers": 2, "bidirectional": "alternating", "transition_depth": 2, "layer_norm": True,
@@ -47,8 +48,8 @@ COMBINATIONS = {
         "training": {"ema_decay": 0.9},
     },
     "subword sampling, in the first of two epochs": {
-        "tokenizer": {"sampling": {"source_alpha": 0.3, "target_alpha": 0.5, "last_epoch": 1}},
-        "training": {"accumulation_steps": 2},
+        "tokenizer": {"sampling": {"source_alpha": 0.05, "target_alpha": 0.05, "last_epoch": 1}},
+        "training": {"accumulation_steps": 2, "schedule": {"type": "cosine"}},
     },
 }  # fmt: skip
 
@@ -62,7 +63,14 @@ BY_HAND = ("bideep, heads, frozen encoder", "no attention, float16")
 def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
     sections = {"validation": {"interval_updates": 6}} | COMBINATIONS[name]
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
-    assert_resumes_exactly(toy_config(corpus, **sections), tmp_path / "whole", 8)
+    config = toy_config(corpus, **sections)
+    report = assert_resumes_exactly(config, tmp_path / "whole", 8)
+    if (schedule := config.training.schedule) == ScheduleConfig(type="cosine"):  # which ends with the run
+        assert report.history[-1]["learning_rate"] == pytest.approx(schedule.min_learning_rate)
+    consistency = config.training.consistency
+    for entry in report.history:
+        measured = consistency.type != "none" and entry["epoch"] >= consistency.start_epoch
+        assert ("train_consistency" in entry) == measured
 
     # What is read back translates a sentence alone as it does among others.
     translator, options = Translator.load(tmp_path / "after-8"), SearchOptions(beam_size=2, n_best=2)

@@ -134,7 +134,7 @@ def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
 
 def test_fewer_batches_than_an_update_needs_is_an_error(corpus, tmp_path):
     with pytest.raises(
-        TrainingError, match=r"1 epoch of \d+ batches, but an update needs 500 \(training.accumulation_steps\)"
+        TrainingError, match=r"\d+ batches in 1 epoch, but an update needs 500 \(training.accumulation_steps\)"
     ):
         train(toy_config(corpus, training={"epochs": 1, "accumulation_steps": 500}), tmp_path)
 

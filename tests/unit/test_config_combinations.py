@@ -216,6 +216,10 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
             "training.consistency: 'cut_rate' is for simcut and cutoff: r_drop zeroes no embeddings, so leave it out.",
         ),
         (
+            "tokenizer.sampling.last_epoch=5",
+            "tokenizer.sampling: neither alpha nor BPE-dropout is given, and 'last_epoch' has no effect: leave it out.",
+        ),
+        (
             "training.distillation.weight=0.1",
             "training.distillation: 'teachers' is empty, and the other keys have no effect: give it model directories.",
         ),

@@ -10,6 +10,7 @@ from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL
 from seq2seq.plurals import pluralize
 from seq2seq.training.ending import baseline_warnings
 from seq2seq.training.run_state import (
+    EpochBatches,
     RunState,
     StopReason,
     check_minutes,
@@ -96,7 +97,7 @@ def test_asking_changes_nothing_and_an_end_that_moves_is_no_end():
     [({"epochs": 3, "accumulation_steps": 4}, 10, 7), ({"updates": 5}, 10, 5), ({"epochs": 1, "updates": 20}, 10, 10)],
 )
 def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected):
-    assert planned_updates(config(**recipe).training, batches) == expected
+    assert planned_updates(config(**recipe).training, EpochBatches(batches)) == expected
 
 
 @pytest.mark.parametrize(
@@ -169,15 +170,15 @@ def test_a_model_behind_a_baseline_by_one_score_only_is_not_called_useless():
 
 
 def test_a_run_must_make_an_update():
-    check_update_count(config(epochs=2, accumulation_steps=24).training, 12)
+    check_update_count(config(epochs=2, accumulation_steps=24).training, EpochBatches(12))
     with pytest.raises(
-        TrainingError, match=r"1 epoch of 12 batches, but an update needs 13 \(training.accumulation_steps\)\."
+        TrainingError, match=r"12 batches in 1 epoch, but an update needs 13 \(training.accumulation_steps\)\."
     ):
-        check_update_count(config(epochs=1, accumulation_steps=13).training, 12)
+        check_update_count(config(epochs=1, accumulation_steps=13).training, EpochBatches(12))
     with pytest.raises(
-        TrainingError, match=r"2 epochs of 1 batch, but an update needs 3 \(training.accumulation_steps\)\."
+        TrainingError, match=r"2 batches in 2 epochs, but an update needs 3 \(training.accumulation_steps\)\."
     ):
-        check_update_count(config(epochs=2, accumulation_steps=3).training, 1)
+        check_update_count(config(epochs=2, accumulation_steps=3).training, EpochBatches(1))
 
 
 def test_counts_are_said_with_their_number():

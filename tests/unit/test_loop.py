@@ -13,7 +13,7 @@ from seq2seq.training import loop as module
 from seq2seq.training.alarms import BaselineLosses
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError
-from seq2seq.training.run_state import RunState, StopReason
+from seq2seq.training.run_state import EpochBatches, RunState, StopReason
 from tests.toy import toy_config
 
 BATCHES = 12  # of an epoch
@@ -60,7 +60,7 @@ class Driven:
             self.model,
             MagicMock(),
             progress or RunState(),
-            epoch_batches=BATCHES,
+            epoch_batches=EpochBatches(BATCHES),
             directory=SimpleNamespace(
                 directory=Path("run"),
                 save=lambda name, progress: self.saved.append(progress.total_batches),

@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 
 from seq2seq.config.section import MAX_INTEGER
-from seq2seq.training.pace import Pace, describe_plan, late_warning, needs_plan, plan_updates, with_recorded_plan
-from seq2seq.training.run_state import planned_updates
+from seq2seq.training.pace import (
+    Pace,
+    describe_plan,
+    late_warning,
+    mean_update,
+    needs_plan,
+    plan_updates,
+    with_recorded_plan,
+)
+from seq2seq.training.run_state import EpochBatches, planned_updates
 from tests.toy import toy_config
 
 PACE = Pace(update=0.5, validation=2.0, so_far=0.0)
 EPOCH = 400  # batches
+BATCHES = EpochBatches(EPOCH)
 
 
 def recipe(minutes=30.0, interval=None, warmup=100, **training):
@@ -22,7 +31,7 @@ def recipe(minutes=30.0, interval=None, warmup=100, **training):
 
 def planned(config, pace=PACE, done=0):
     """Updates, interval and warmup."""
-    config = plan_updates(config, pace, EPOCH, done)
+    config = plan_updates(config, pace, BATCHES, done)
     assert not needs_plan(config)
     return config.training.updates, config.validation.interval_updates, config.training.schedule.warmup_updates
 
@@ -47,7 +56,7 @@ def test_as_many_updates_as_fit_with_their_validations():
 @pytest.mark.parametrize("used", [0.0, 20.0])
 def test_the_time_suffices_and_validation_takes_its_share_of_it(minutes, interval, validation, used):
     pace, done = Pace(update=0.1, validation=validation, so_far=used), 3 * bool(used)
-    config = plan_updates(recipe(minutes, interval), pace, EPOCH, done)
+    config = plan_updates(recipe(minutes, interval), pace, BATCHES, done)
     updates, distance = config.training.updates - done, config.validation.interval_updates or EPOCH
     left, count = 60 * minutes - used, updates / distance
     if validation >= left:
@@ -67,14 +76,29 @@ def test_the_time_suffices_and_validation_takes_its_share_of_it(minutes, interva
 
 
 def test_a_run_that_its_epochs_end_validates_as_often_as_one_that_the_time_ends():
-    config = plan_updates(recipe(minutes=1000, epochs=3), PACE, EPOCH, 0)
-    assert planned_updates(config.training, EPOCH) == 1200
+    config = plan_updates(recipe(minutes=1000, epochs=3), PACE, BATCHES, 0)
+    assert planned_updates(config.training, BATCHES) == 1200
     assert config.validation.interval_updates == 150
     assert config.training.updates > 100_000, "with more epochs it is these"
-    uneven = plan_updates(recipe(minutes=1, epochs=59), Pace(0.026, 0.48, 0.0), 18, 0)
+    uneven = plan_updates(recipe(minutes=1, epochs=59), Pace(0.026, 0.48, 0.0), EpochBatches(18), 0)
     assert uneven.validation.interval_updates == 133, "an eighth of 1,062 updates is 132.75"
     said = describe_plan(config, PACE, 1200)
     assert " (training.epochs = 3 ends the run after 1,200); validation, of 2 s, every 150 updates; warmup of" in said
+
+
+def test_epochs_without_sampling_are_counted_apart():
+    sampled = EpochBatches(first=20, last_sampled=3, later=10)
+    assert [sampled.up_to(epoch) for epoch in (0, 2, 3, 5)] == [0, 40, 60, 80]
+    assert planned_updates(recipe(minutes=None, epochs=5, accumulation_steps=4).training, sampled) == 20
+    assert planned_updates(plan_updates(recipe(minutes=1000, epochs=5), PACE, sampled, 0).training, sampled) == 80
+
+
+@pytest.mark.parametrize("left", [50.0, 100.0, 500.0])
+def test_updates_before_the_second_pass_take_their_own_time(left):
+    """Of 0.1 seconds each for the first 1,000, and of 0.25 seconds from then on."""
+    updates = left / mean_update(0.1, 0.25, 1000, left)
+    assert min(updates, 1000) * 0.1 + max(updates - 1000, 0) * 0.25 == pytest.approx(left)
+    assert mean_update(0.25, 0.25, 0, left) == 0.25
 
 
 def test_a_run_does_not_validate_shortly_before_its_end_and_at_it():
@@ -97,7 +121,7 @@ def test_a_run_without_time_left_ends_where_it_is():
 
 
 def test_the_line_about_the_plan():
-    config = plan_updates(recipe(minutes=2, warmup=0), PACE, EPOCH, 0)
+    config = plan_updates(recipe(minutes=2, warmup=0), PACE, BATCHES, 0)
     assert describe_plan(config, PACE, config.training.updates) == (
         "planned for 2 minutes: 208 updates of 0.5 s; validation, of 2 s, every 26 updates"
     )
@@ -105,7 +129,7 @@ def test_the_line_about_the_plan():
 
 def test_a_plan_that_was_recorded_is_kept_unless_the_minutes_change():
     given = recipe(minutes=1)
-    started = plan_updates(given, PACE, EPOCH, 0)
+    started = plan_updates(given, PACE, BATCHES, 0)
     assert started != given
     assert with_recorded_plan(given, started) == started
     assert with_recorded_plan(started, started) == started
@@ -118,17 +142,17 @@ def test_a_plan_that_was_recorded_is_kept_unless_the_minutes_change():
 
 
 def test_the_recorded_recipe_with_another_interval_is_another_recipe():
-    started = plan_updates(recipe(), PACE, EPOCH, 0)
+    started = plan_updates(recipe(), PACE, BATCHES, 0)
     changed = started.model_copy(update={"validation": started.validation.model_copy(update={"interval_updates": 9})})
     assert with_recorded_plan(changed, started) == changed, "to be refused by `check_recipe`"
 
 
 def test_updates_that_are_given_win():
-    started = plan_updates(recipe(), PACE, EPOCH, 0)
+    started = plan_updates(recipe(), PACE, BATCHES, 0)
     for given in (recipe(updates=5), recipe(minutes=60, updates=5), recipe(minutes=None, updates=5)):
         assert not needs_plan(given)
         assert with_recorded_plan(given, started) == given
-    thinned = plan_updates(recipe(interval=1), PACE, EPOCH, 0).validation
+    thinned = plan_updates(recipe(interval=1), PACE, BATCHES, 0).validation
     assert thinned.interval_updates > 1
     started = started.model_copy(update={"validation": thinned})
     assert with_recorded_plan(recipe(updates=5), started).validation == thinned, "or the run would be refused"

@@ -18,7 +18,7 @@ from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.training import setup
 from seq2seq.training.checkpoints import RunDirectory
 from seq2seq.training.display import Display
-from seq2seq.training.run_state import RunState
+from seq2seq.training.run_state import EpochBatches, RunState
 from tests.shortage import FACES, fail
 from tests.toy import toy_config
 
@@ -195,12 +195,20 @@ def test_another_worker_than_the_chief_writes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "measured"),
-    [pytest.param(None, 40, id="for 1.8 s"), pytest.param(1, 10, id="no more than there is to train")],
+    ("options", "measured", "update"),
+    [
+        pytest.param({}, [40], 0.1, id="for 1.8 s"),
+        pytest.param({"epochs": 1}, [10], 0.1, id="no more than there is to train"),
+        pytest.param({"consistency": {"type": "simcut"}}, [20], 0.2, id="two passes"),
+        pytest.param(
+            {"consistency": {"type": "simcut", "start_epoch": 10**6}}, [10, 20], 0.1, id="first one, then two passes"
+        ),
+    ],
 )
-def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monkeypatch, tmp_path):
+def test_all_workers_plan_by_what_the_chief_has_measured(options, measured, update, monkeypatch, tmp_path):
     """And they measure equally many batches, until the slower one has enough."""
-    config = toy_config(tmp_path, training={"minutes": 1.0, "epochs": epochs, "accumulation_steps": 2})
+    config = toy_config(tmp_path, training={"minutes": 1.0, "epochs": None, "accumulation_steps": 2} | options)
+    twice = config.training.consistency.type != "none"
     plan = plan_batches(LENGTHS, LENGTHS, max_tokens=6, shuffle_buffer=9, seed=1, epoch=1)
     monkeypatch.setattr(setup, "snapshot", lambda model: {})
     monkeypatch.setattr(setup, "restore", lambda *arguments: None)
@@ -219,7 +227,7 @@ def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monke
 
         def step(*batch):
             batches.append(batch)
-            clock["now"] += (0.05, 0.01)[index]
+            clock["now"] += (0.05, 0.01)[index] * (1 + (twice and model.uses_consistency))
             return {"loss": 1.0}
 
         def rehearse():
@@ -235,13 +243,15 @@ def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monke
             model=model, replicas=replicas, config=config, display=Display(), rehearse=rehearse,
         )  # fmt: skip
         directory = SimpleNamespace(save=lambda name, state: clock.update(now=clock["now"] + 0.25))
-        pace = setup.measure_pace(validator, directory, RunState(seconds=100.0 + index), Numbers(), plan)
+        pace = setup.measure_pace(
+            validator, directory, RunState(seconds=100.0 + index), Numbers(), plan, EpochBatches(len(plan))
+        )
         return pace, len(batches), clock["now"]
 
     clocks = {}
     monkeypatch.setattr(setup.Timer, "clock", lambda self: clocks[threading.get_ident()]["now"])
     with ThreadPoolExecutor(2) as pool:
         (pace, count, elapsed), (other, other_count, _) = pool.map(work, range(2))
-    assert count == other_count == 10 + measured, "ten to warm up"
+    assert count == other_count == sum(10 + batches for batches in measured), "ten to warm up"
     assert pace == other
-    assert pace == pytest.approx((0.1, 3.5, 100.0 + elapsed))
+    assert pace == pytest.approx((update, 3.5, 100.0 + elapsed))

@@ -22,6 +22,7 @@ from seq2seq.data.unigram_sampler import UnigramSampler
 from seq2seq.errors import ConfigError, TokenizerError
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare_data
+from seq2seq.training.run_state import count_batches, plan_epoch
 from tests.toy import language_model_config, pairs, toy_config, write_corpus
 
 TEXT = ["banana ananas nab naban abanana ban bananas anna bann sanan basan"] * 20
@@ -187,6 +188,15 @@ def test_the_sides_are_sampled_independently(corpora):
     assert sentences(both.target) == sentences(target.target)
 
 
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_same_text_on_both_sides_is_drawn_anew_for_each(corpora, kind):
+    mixture, tokenizers = corpora[kind]
+    same = mixture.with_sides(source=mixture.target, target=mixture.target)
+    drawn = SubwordSampling(same, tokenizers, SubwordSamplingConfig(**BOTH[kind]), 1, 100).read_epoch(1)
+    differ = [a != b for a, b in zip(sentences(drawn.source), sentences(drawn.target), strict=True)]
+    assert sum(differ) > len(same) / 2
+
+
 def test_sampling_ends_after_the_last_epoch(corpora):
     options = {**BOTH["unigram"], "last_epoch": 2}
     assert sampled(corpora, "unigram", 3, **options) is corpora["unigram"][0]
@@ -237,8 +247,12 @@ def test_text_without_spaces_is_cut_where_no_piece_joins_it(tmp_path):
 
 def test_the_sampling_of_a_run_is_that_of_its_recipe(tmp_path):
     write_corpus(tmp_path, train=40)
-    options = {"joint": True, "vocabulary_size": 56, "sampling": {"source_alpha": 0.1}}
-    data = prepare_data(toy_config(tmp_path, tokenizer=options), tmp_path / "on", Display())
+    options = {"joint": True, "vocabulary_size": 56, "sampling": {"source_alpha": 0.1, "last_epoch": 2}}
+    config = toy_config(tmp_path, tokenizer=options)
+    data = prepare_data(config, tmp_path / "on", Display())
+    batches = [len(plan_epoch(config, data.read_epoch(epoch), epoch)) for epoch in range(1, 6)]
+    assert count_batches(config, data, batches[0]).up_to(5) == pytest.approx(sum(batches), abs=1)
+    assert batches[0] > batches[-1]
     assert data.read_epoch(1).source.lengths.sum() > data.train.source.lengths.sum()
     assert data.read_epoch(1).target is data.train.target
     off = prepare_data(toy_config(tmp_path), tmp_path / "off", Display())
