@@ -19,7 +19,7 @@ from seq2seq.analysis.plots.history import COLOURS, MARKERS
 
 HERE = Path(__file__).parent
 GREY = "#808080"  # legible on light and on dark pages
-METRICS = {"bleu": "BLEU", "bleu_lowercased": "BLEU, lower-cased", "chrf2": "chrF2"}
+METRICS = {"bleu": "BLEU", "bleu_lowercased": "BLEU, lowercased", "chrf2": "chrF2"}
 
 
 def draw(rows: list[records.Row], metric: str) -> Figure:

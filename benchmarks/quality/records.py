@@ -38,7 +38,7 @@ def append(record: Path, row: Row) -> None:
 
 
 def score(hypotheses: Sequence[str], references: Sequence[str], language: str | None) -> Row:
-    """BLEU, BLEU of lower-cased text, and chrF2 with their signatures, of raw text."""
+    """BLEU, BLEU of lowercased text, and chrF2 with their signatures, of raw text."""
     bleu, chrf = corpus_scores(hypotheses, [references], bootstrap=False, language=language, metrics=["BLEU", "chrF2"])
     metric = StatisticsBLEU(tokenize=bleu_tokenizer(language), lowercase=True, force=True)
     texts, answers = ([clean(line) for line in lines] for lines in (hypotheses, references))

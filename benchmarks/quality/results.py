@@ -3,7 +3,7 @@
     python benchmarks/quality/results.py RUN ... [--test] [--of RECIPE]
 
 A row has the changes of a run relative to a packaged recipe, its number of parameters, CPU minutes of training (all
-stages), and sacreBLEU's BLEU, BLEU of lower-cased text, and chrF2 on the validation corpus; with `--test`, on the test
+stages), and sacreBLEU's BLEU, BLEU of lowercased text, and chrF2 on the validation corpus; with `--test`, on the test
 corpus, too. Several directories with a plus sign between them are an ensemble.
 """
 
@@ -19,7 +19,7 @@ from seq2seq import Translator, open_corpus
 from seq2seq.config import Config, load_config
 from seq2seq.model_directory.directory import load_model_config, read_history
 
-COLUMNS = "run", "changes", "parameters", "CPU minutes", "epochs", "BLEU", "lower-cased", "chrF2"
+COLUMNS = "run", "changes", "parameters", "CPU minutes", "epochs", "BLEU", "lowercased", "chrF2"
 
 
 def changes(config: Config, recipe: Config) -> Iterator[str]:
