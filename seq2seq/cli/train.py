@@ -89,7 +89,6 @@ def train(
     """
     from seq2seq.config import TranslationConfig
     from seq2seq.config import dump_config as dump
-    from seq2seq.model_directory.other_models import check_other_models
 
     overrides = list(overrides or [])
     if workers is not None or worker_index is not None:
@@ -105,6 +104,8 @@ def train(
         with open_output(STDOUT) as handle:
             handle.write(dump(config))
         return
+
+    from seq2seq.model_directory.other_models import check_other_models
 
     if not config.stages and not output.is_dir():  # a resumed run has copies of all of them
         check_other_models(config)

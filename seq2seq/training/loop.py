@@ -239,7 +239,7 @@ class TrainingLoop:
         """Validate and return the history entry; `run_state` records whether it is the best."""
         model, progress = self.model, self.run_state
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
-        if not float(model.consistency_metric.tokens):  # no second pass yet
+        if not model.consistency_metric.tokens.numpy():  # no second pass yet
             trained.pop("train_consistency", None)
         speed = self.throughput.tokens_per_second()
         loss = self.validator.loss()
