@@ -296,14 +296,14 @@ class SearchOptions(TranslationSearchOptions):
         if self.uses_reranking and self.decision != "score":
             raise ValueError(
                 f"'decision' is '{self.decision}', which does not depend on scores, but there is a 'rerank_model', "
-                "which changes only scores"
+                "which changes only scores: set 'decision' to score, or remove 'rerank_model'"
             )
         if self.candidates is None:
-            key = "decision" if self.decision != "score" else "rerank_model"
+            key, other = ("decision", "score") if self.decision != "score" else ("rerank_model", "null")
             if self.sample and (key == "decision" or (self.uses_reranking and self.n_best == 1)):
                 raise ValueError(
                     f"'{key}' is '{getattr(self, key)}' and 'sample' is true, but there are no 'candidates', the "
-                    "number of samples, e.g. 50"
+                    f"number of samples, e.g. 50: set them, or set '{key}' to {other}"
                 )
             return self
         if not (self.sample or self.decides):

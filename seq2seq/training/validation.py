@@ -109,7 +109,8 @@ class TranslationValidator(Validator):
         config, data, say = self.config, self.data, lambda text: self.display.print(f"warning: validation: {text}")
         self.measures_bleu = config.validation.compute_bleu
         self.language = config.data.target_language if config.data else None
-        own = {"n_best": 1, "sample": False, "beam_groups": 1, "beam_size": config.validation.beam_size}
+        own = {"beam_size": config.validation.beam_size, "beam_groups": 1, "n_best": 1, "sample": False}
+        own |= {"decision": "score", "candidates": None}
         self.options: SearchOptions = config.search.without_external_files().model_copy(update=own)
         self.translator = Translator(self.model, *data.tokenizers, source_lines=data.source_lines, on_warning=say)
         if not self.measures_bleu:

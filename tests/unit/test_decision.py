@@ -112,11 +112,11 @@ def test_candidates_by_default(values, number):
         ({"candidates": 3}, "'candidates' is 3: it is for 'decision: mbr-chrf'"),
         ({"candidates": 9, "decision": "mbr-bleu"}, "'candidates' is 9, more than 'beam_size' 5"),
         ({"candidates": 2, "sample": True, "n_best": 3}, "'candidates' is 2, less than 'n_best' 3"),
-        ({"sample": True, "decision": "mbr-bleu"}, "there are no 'candidates', the number of samples, e.g. 50"),
+        ({"sample": True, "decision": "mbr-bleu"}, "e.g. 50: set them, or set 'decision' to score"),
         ({"sample": True, "rerank_model": "x"}, "'rerank_model' is 'x' and 'sample' is true, but there are no"),
         (
             {"decision": "mbr-chrf", "rerank_model": "x"},
-            "does not depend on scores, but there is a 'rerank_model'",
+            "but there is a 'rerank_model', which changes only scores: set 'decision' to score",
         ),
     ],
 )

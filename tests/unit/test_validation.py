@@ -59,12 +59,15 @@ def test_bleu_splits_words_as_the_target_language_asks(make, monkeypatch, langua
     assert all(text.endswith("--set data.target_language=zh") for text in said)
 
 
-def test_bleu_is_of_the_likeliest_translations(make):
-    validator = make("zh", search={"sample": True, "n_best": 3, "beam_size": 4}, validation={"beam_size": 2})
+@pytest.mark.parametrize(
+    "search", [{"sample": True, "n_best": 3, "beam_size": 4}, {"decision": "mbr-chrf", "candidates": 4, "beam_size": 4}]
+)
+def test_bleu_is_of_the_likeliest_translations(make, search):
+    validator = make("zh", search=search, validation={"beam_size": 2})
     validator.translator = Parrot()
     validator.bleu()
     options = validator.translator.options
-    assert (options.sample, options.n_best, options.beam_size) == (False, 1, 2)
+    assert (options.sample, options.n_best, options.beam_size, options.num_candidates) == (False, 1, 2, 1)
 
 
 @pytest.mark.parametrize(
