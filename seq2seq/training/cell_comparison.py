@@ -29,7 +29,8 @@ from seq2seq.plurals import pluralize
 from seq2seq.training.display import make_display
 from seq2seq.training.pairs import plan_pairs
 from seq2seq.training.planning import override_recipe
-from seq2seq.training.run import TrainingReport, train
+from seq2seq.training.report import TrainingReport
+from seq2seq.training.run import train
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd

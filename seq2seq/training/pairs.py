@@ -25,7 +25,8 @@ from seq2seq.storage.files import sha256
 from seq2seq.training.callbacks import check_callbacks
 from seq2seq.training.display import make_display
 from seq2seq.training.planning import Overrides, describe_recipe, plan_training
-from seq2seq.training.run import TrainingReport, train
+from seq2seq.training.report import TrainingReport
+from seq2seq.training.run import train
 
 
 class TrainedTranslator(Translator):

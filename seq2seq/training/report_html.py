@@ -8,7 +8,7 @@ from seq2seq.plurals import pluralize
 from seq2seq.training.display import format_duration
 
 if TYPE_CHECKING:
-    from seq2seq.training.run import TrainingReport
+    from seq2seq.training.report import TrainingReport
 
 MAX_ROWS = 12  # last validations that are listed
 

@@ -4,12 +4,10 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Any
 
 import keras
 from rich.console import Console
@@ -21,20 +19,18 @@ from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import METADATA, load_model_config
 from seq2seq.model_directory.pretrained import refuse_pretrained
-from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.callbacks import check_callbacks
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.corpus_checks import Overlap
 from seq2seq.training.display import CPUTimer, Display, TensorBoardWriter, make_display
-from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
+from seq2seq.training.ending import baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.pace import describe_plan, needs_plan, plan_updates, recorded_plan, with_plan_of_checkpoint
 from seq2seq.training.recovery import DivergenceMonitor
+from seq2seq.training.report import TrainingReport
 from seq2seq.training.run_state import (
     RunState,
-    StopResult,
     check_minutes,
     check_update_count,
     count_batches,
@@ -62,51 +58,6 @@ from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 # Windows has no SIGHUP.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
-
-
-@dataclass(frozen=True, repr=False)
-class TrainingReport:
-    """The result of a run.
-
-    Attributes:
-        directory: The model directory.
-        end: Why training ended; None if it was interrupted and can be resumed.
-        updates: Number of updates, including skipped ones.
-        seconds: Training time over all sessions, including validation.
-        best: Best value of `validation.metric`; None if no validation was clearly better than token frequencies
-            (`alarms.MIN_GAIN`).
-        history: One entry per validation, as in `history.jsonl`; `warnings` are the alarms active at the validation,
-            `new_warnings` those that it raised.
-        warnings: Alarms of all sessions of the run, each with its remedy; see docs/robustness.md.
-        remaining_warnings: Alarms that apply to the delivered model.
-        comparison: BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
-            validation corpus; None if the run did not end in this session or BLEU is not measured.
-        samples: Source and reference of up to five validation pairs; [] for a language model.
-        overlaps: Numbers of sentences of the corpora `validation` and `test` that are in the training corpora: `total`,
-            `sources` and `pairs`, see `Overlap`.
-    """
-
-    directory: Path
-    end: StopResult | None
-    updates: int
-    seconds: float
-    best: float | None
-    history: list[dict[str, Any]]
-    warnings: list[str] = field(default_factory=list)
-    remaining_warnings: list[str] = field(default_factory=list)
-    comparison: Comparison | None = None
-    samples: list[tuple[str, str]] = field(default_factory=list)
-    overlaps: dict[str, Overlap] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        best = "none" if self.best is None else f"{self.best:.4g}"
-        end = self.end.message if self.end else "interrupted"
-        return f"TrainingReport({str(self.directory)!r}, {pluralize(self.updates, 'update')}, best {best}, {end})"
-
-    def _repr_html_(self) -> str:
-        from seq2seq.training.report_html import report_html
-
-        return report_html(self)
 
 
 @check_arguments(config="load_config('quickstart') reads a recipe.")
