@@ -35,8 +35,9 @@ def sweep(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(metavar="N", help="Number of runs of each setting, with seeds 1 to N.", min=1)
-    ] = 3,
+        int | None,
+        typer.Option(metavar="N", help="Number of runs of each setting, with seeds 1 to N. Default: 3.", min=1),
+    ] = None,
     overrides: Overrides = None,
     output: Annotated[
         Path | None,
@@ -72,12 +73,12 @@ def sweep(
 
     failed = 0
     if is_sweep(Path(recipe)):
-        for option, given in (("--grid", grid), ("--set", overrides), ("--output", output)):
-            if given:
+        for option, given in (("--grid", grid), ("--seeds", seeds), ("--set", overrides), ("--output", output)):
+            if given is not None:
                 raise typer.BadParameter(f"{option}: is for a recipe, but {recipe} is a sweep, whose table is shown")
         queue = Sweep.open(Path(recipe), print_stderr)
     else:
-        settings = parse_grid(grid or [])
+        settings, seeds = parse_grid(grid or []), seeds or 3
         refuse_seed(overrides or [])
         folder = output or Path("runs") / f"{Path(recipe).stem}-sweep"
         queue = Sweep.plan(folder, load_config(recipe, overrides or []), settings, seeds, print_stderr)
@@ -95,32 +96,38 @@ def sweep(
 
 def print_table(table: "SweepTable") -> None:
     """Print the settings with their validation scores, then those with test scores, and what failed."""
+    numbers = {row.label: str(number) for number, row in enumerate(table.settings, start=1)}
+    for label, number in numbers.items():
+        print_stdout(f"setting {number}: {label}")
+    print_stdout("")
     _print(
         ("setting", "runs", "BLEU", "loss", "parameters", "CPU minutes"),
-        [_validation_row(row) for row in table.ranked],
+        [(numbers[row.label], *_validation_cells(row)) for row in table.ranked],
     )
     print_stdout(
         "validation: means over seeds, with 95% intervals (Student's t); CPU minutes of training: user and system"
     )
     if table.best is not None:
-        print_stdout(f"best: {table.best.label}")
+        print_stdout(f"best: setting {numbers[table.best.label]}, {table.best.label}")
     if tested := [row for row in table.ranked if row.test("BLEU")]:
         print_stdout("")
         _print(
-            ("test", "BLEU", "lowercased", "chrF2", "difference in BLEU", "p (bootstrap)", "p (randomization)"),
-            [_test_row(row) for row in tested],
+            ("setting", "test BLEU", "lowercased", "chrF2", "difference", "p (bs)", "p (ar)"),
+            [(numbers[row.label], *_test_cells(row)) for row in tested],
         )
-        print_stdout(f"difference from {table.settings[0].label}, paired by seed; p-values: one for each seed")
+        print_stdout(
+            "difference in BLEU from setting 1, paired by seed; p-values of sacreBLEU's paired bootstrap (bs) and "
+            "approximate randomization (ar), one for each seed"
+        )
     for signature in table.signatures:
         print_stdout(signature)
     for run in table.failed:
         print_stdout(f"failed: {run.name}: {run.error}")
 
 
-def _validation_row(row: "SettingRow") -> tuple[str, ...]:
+def _validation_cells(row: "SettingRow") -> tuple[str, ...]:
     bleu, loss, minutes = row.validation("BLEU"), row.validation("loss"), row.cpu_minutes
     return (
-        row.label,
         f"{len(row.done)} of {len(row.runs)}",
         bleu.describe() if bleu else "",
         loss.describe(3) if loss else "",
@@ -129,12 +136,11 @@ def _validation_row(row: "SettingRow") -> tuple[str, ...]:
     )
 
 
-def _test_row(row: "SettingRow") -> tuple[str, ...]:
+def _test_cells(row: "SettingRow") -> tuple[str, ...]:
     means = [row.test(name) for name in ("BLEU", "BLEU_lowercased", "chrF2")]
     difference = row.test("BLEU_difference")
     p_values = [[run.test.get(name) for run in row.done] for name in ("p_bootstrap", "p_randomization")]
     return (
-        row.label,
         *(mean.describe() if mean else "" for mean in means),
         difference.describe(sign="+") if difference else "",
         *(", ".join(f"{p:.4f}" for p in values if p is not None) for values in p_values),
@@ -142,7 +148,9 @@ def _test_row(row: "SettingRow") -> tuple[str, ...]:
 
 
 def _print(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    columns = [Column(Text(name), justify="right" if place else "left") for place, name in enumerate(header)]
+    columns = [
+        Column(Text(name), justify="right" if place else "left", overflow="fold") for place, name in enumerate(header)
+    ]
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

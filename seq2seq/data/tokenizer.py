@@ -216,6 +216,10 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer({pluralize(self.vocabulary_size, 'piece')})"
 
+    def file_checksum(self) -> str:
+        """SHA-256 of the file that `save` writes, in hexadecimal."""
+        return hashlib.sha256(self.model).hexdigest()
+
     def fingerprint(self) -> str:
         """SHA-256 of the model and the tag, in hexadecimal."""
         return hashlib.sha256(self.model + (self.tag or "").encode()).hexdigest()

@@ -127,4 +127,4 @@ def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
 
 
 def _made_from(tokenizers: Tokenizers) -> dict[str, str]:
-    return {name: tokenizer.fingerprint() for name, tokenizer in tokenizers.files().items()}
+    return {name: tokenizer.file_checksum() for name, tokenizer in tokenizers.files().items()}

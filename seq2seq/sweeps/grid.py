@@ -1,7 +1,7 @@
 """Settings of a sweep: all combinations of the values of some keys."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from itertools import product
 from typing import NamedTuple
@@ -76,6 +76,21 @@ def refuse_seed(overrides: Sequence[str]) -> None:
                 f"--set {override}: a sweep trains every setting with the seeds 1 to N. Give their number instead, as "
                 "in --seeds 3."
             )
+
+
+def refuse_seeds_of_stages(configs: Iterable[Config]) -> None:
+    """Refuse recipes whose stages have seeds of their own, since a stage would be the same with every seed of a sweep.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for config in configs:
+        for number, stage in enumerate(config.stages):
+            if "seed" in stage:
+                raise ConfigError(
+                    f"stages.{number}.seed is {stage['seed']}: a sweep trains every setting with the seeds 1 to N, and "
+                    "those of later stages follow from them. Remove it."
+                )
 
 
 def check_distinct(configs: Mapping[str, Config]) -> None:

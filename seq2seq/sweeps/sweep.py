@@ -15,7 +15,7 @@ from seq2seq.model_directory.directory import CONFIG, read_history, read_metadat
 from seq2seq.storage.files import atomic_write, sha256
 from seq2seq.storage.locks import file_lock, is_locked
 from seq2seq.sweeps.environment import environment
-from seq2seq.sweeps.grid import Setting, check_distinct
+from seq2seq.sweeps.grid import Setting, check_distinct, refuse_seeds_of_stages
 from seq2seq.sweeps.processes import explain_exit, run_process
 from seq2seq.sweeps.record import RECORD, RunRecord, SweepRecord
 from seq2seq.sweeps.scores import all_scores, bleu, paired_test
@@ -74,7 +74,8 @@ class Sweep:
 
         Raises:
             ConfigError: A setting is not a valid recipe or is the same as another one, settings validate or are tested
-                on different text, or the folder has a sweep of a different recipe or of text that has changed since.
+                on different text, a stage has a seed of its own, or the folder has a model, or a sweep of a different
+                recipe or of text that has changed since.
             CorpusError: A corpus cannot be read.
             ModelDirectoryError: The record is damaged.
         """
@@ -85,10 +86,15 @@ class Sweep:
                     f"{folder}: has a sweep of a different recipe; changed: {', '.join(changed)}. "
                     "Give another --output."
                 )
+        elif (folder / CONFIG).exists():
+            raise ConfigError(
+                f"{folder}: has a model, and a sweep needs a directory of its own. Give another --output."
+            )
         sweep = cls(folder, recipe, SweepRecord(folder), say)
         known = dict.fromkeys([*(Setting(run.overrides) for run in sweep.record.runs.values()), *settings])
         configs = {one.label: override_config(recipe, one.overrides, one.label) for one in known}
         check_distinct(configs)
+        refuse_seeds_of_stages(configs.values())
         texts = texts_of_settings({one.label: configs[one.label] for one in settings})
         sweep._check_training_text({label: one.train for label, one in texts.items()})
         folder.mkdir(parents=True, exist_ok=True)

@@ -97,8 +97,8 @@ class SweepTable:
     Attributes:
         settings: The settings, in that order.
         by_label: The settings by their labels.
-        ranked: The settings by validation BLEU or, for a language model, loss, best first; those without a finished
-            run come last.
+        ranked: The settings by validation BLEU and, if that is equal or not measured, by loss, best first; those
+            without a finished run come last.
         best: The best of the settings whose runs are all done; None while there is none.
     """
 
@@ -137,6 +137,6 @@ class SweepTable:
         return {"best": best, "settings": [row.as_dict() for row in self.ranked]}
 
 
-def _rank(row: SettingRow) -> tuple[bool, float]:
+def _rank(row: SettingRow) -> tuple[bool, float, float]:
     bleu, loss = row.validation("BLEU"), row.validation("loss")
-    return loss is None, -bleu.mean if bleu else loss.mean if loss else 0.0
+    return loss is None, -bleu.mean if bleu else 0.0, loss.mean if loss else 0.0

@@ -11,7 +11,7 @@ from seq2seq.model_directory import STAGES
 from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import LAST, check_finished
+from seq2seq.training.checkpoints import LAST, check_finished, check_recipe
 
 
 class StageRun(NamedTuple):
@@ -34,7 +34,7 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
     """The runs of all stages of a recipe, in order; the recipe is written to `stages.yaml`.
 
     Raises:
-        TrainingError: The directory has a run without stages, or a finished stage with a different recipe.
+        TrainingError: The directory has a run without stages, or a stage that has begun with a different recipe.
         CorpusError, ModelDirectoryError: A file or a model is missing of a stage that has not begun.
     """
     count = len(config.stages)
@@ -54,6 +54,8 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
         if not has_begun[number]:
             _check_files(stage, number, folders[:number])
         changed = check_finished(folder, stage, allow_changes) if is_done else []
+        if not is_done and (folder / LAST).exists():  # now, before `stages.yaml` is written
+            check_recipe(folder, stage, allow_changes)
         runs.append(StageRun(folder, stage, is_done, changed))
     directory.mkdir(parents=True, exist_ok=True)
     with atomic_write(directory / f"{STAGES}.yaml") as partial:

@@ -1,14 +1,17 @@
 """Training in both directions with tags, and then in one."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from seq2seq.config import override_config
+from seq2seq.config import SearchOptions, override_config
 from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_tokenizers, read_metadata
 from seq2seq.training import train
+from tests.command import run
 from tests.runs import CopyAfter, assert_goes_on, often_saved
 from tests.toy import toy_config
 
@@ -81,6 +84,16 @@ def test_the_tag_is_added_by_itself(whole, tmp_path):
     again = Translator.load(translator.save(tmp_path / "saved"))
     assert again.tokenizers.source.tag == "<2de>"
     assert again.tokenizers.is_joint
+
+
+def test_a_tag_does_not_part_a_model_from_its_shortlist(whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    assert run("shortlist", folder) == 0
+    assert run("export", folder, tmp_path / "exported") == 0
+    Translator.load(folder).save(tmp_path / "saved")
+    for copy in ("exported", "saved"):
+        assert Translator.load(tmp_path / copy).translate(["the dog"], SearchOptions(shortlist=3))[0].text
 
 
 def test_a_run_in_both_directions_resumes_exactly(recipe, whole):

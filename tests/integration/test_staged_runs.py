@@ -123,6 +123,13 @@ def test_a_finished_stage_keeps_its_recipe(recipe, whole, changes, named):
     assert (whole / "stages.yaml").read_bytes() == before
 
 
+def test_a_refused_recipe_is_not_kept(recipe, whole):
+    before = (whole / "stages.yaml").read_bytes()
+    with pytest.raises(TrainingError, match=r"has a run with a different recipe; changed: decoder\.dropout"):
+        train(override_config(recipe, {"stages.1.decoder": {"dropout": 0.3}}), whole)
+    assert (whole / "stages.yaml").read_bytes() == before
+
+
 def test_changes_that_are_allowed_do_not_concern_a_finished_stage(recipe, whole, tmp_path):
     folder, screen = tmp_path / "run", io.StringIO()
     shutil.copytree(whole, folder)

@@ -55,7 +55,7 @@ def test_a_sweep_from_failure_to_test(tmp_path, in_process, capsys):
     assert run(*command) == 1
     said = capsys.readouterr().out
     assert "failed: training.learning_rate=0.03-seed2: learning_rate=0.03-seed2 is not wanted" in said
-    assert "best: training.learning_rate=0.01" in said
+    assert "best: setting 1, training.learning_rate=0.01" in said
     first = folder / "training.learning_rate=0.01-seed1" / "metadata.json"
     trained = first.stat().st_mtime_ns
 
@@ -90,6 +90,8 @@ def test_a_sweep_from_failure_to_test(tmp_path, in_process, capsys):
     assert "best: " in capsys.readouterr().out
     assert run("sweep", folder, "--grid", "a=1") == 2
     assert "--grid: is for a recipe, but" in capsys.readouterr().err
+    assert run("sweep", folder, "--seeds", 3) == 2
+    assert "--seeds: is for a recipe, but" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

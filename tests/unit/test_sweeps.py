@@ -115,6 +115,7 @@ def test_the_best_setting_has_the_highest_mean_and_all_its_runs():
         [run_record("a=1", 1, validation={"loss": 2.0}), run_record("a=2", 1, validation={"loss": 1.0})]
     )
     assert by_loss.best.label == "a=2"
+    assert SweepTable([done("a=1", 1, 0.0, loss=2.0), done("a=2", 1, 0.0, loss=1.0)]).best.label == "a=2"
     json.dumps(table.as_dict())
 
 
@@ -150,11 +151,16 @@ def test_everything_is_checked_before_the_first_run(recipe, tmp_path):
         (recipe, f"data.valid.tsv={valid},{other}", "other.tsv' validates on text that differs from that of"),
         (recipe, f"data.test.tsv={valid},{other}", "other.tsv' is tested on text that differs from that of"),
         (staged, f"stages.1.data.valid.tsv={valid},{other}", "same data.valid in their last stage"),
+        (staged, "stages.1.seed=3,4", "stages.1.seed is 3: a sweep trains every setting with the seeds 1 to N"),
         (recipe, "training.learning_rate=1e-3,0.001", "0.001' is the same recipe as 'training.learning_rate=1e-3'"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
             plan(config, tmp_path / "sweep", [grid])
     assert not (tmp_path / "sweep").exists()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.yaml").touch()
+    with pytest.raises(ConfigError, match=r"model: has a model\. Give another --output for the sweep"):
+        plan(recipe, tmp_path / "model", [])
     plan(staged, tmp_path / "sweep", [f"stages.0.data.valid.tsv={valid},{other}"])  # it validates another model
     with pytest.raises(ConfigError, match=r"--set seed=7: a sweep trains every setting with the seeds 1 to N"):
         refuse_seed(["training.epochs=2", "seed=7"])
@@ -300,8 +306,9 @@ def test_the_best_setting_is_tested_against_the_first_one(tmp_path, monkeypatch,
     assert best.test["BLEU_difference"] == best.test["BLEU"] - first.test["BLEU"] > 10
     print_table(SweepTable(sweep.record.runs.values()))
     said = capsys.readouterr().out
-    _, _, tested = said.partition("\ntest ")
-    shown = next(line for line in tested.splitlines() if line.startswith("encoder.dropout=0.1"))
+    assert "\nsetting 2: encoder.dropout=0.1\n" in said
+    _, _, tested = said.partition("test BLEU")
+    shown = next(line for line in tested.splitlines() if line.startswith("2 "))
     assert shown.split()[-3:] == [
         f"+{best.test['BLEU_difference']:.2f}",
         f"{best.test['p_bootstrap']:.4f}",
