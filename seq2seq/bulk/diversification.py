@@ -7,6 +7,7 @@ files that are kept in a folder; then the table is written from the corpus and t
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,6 +18,7 @@ from seq2seq.config.corpus import SIDES
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import FilterReport
+from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 from seq2seq.storage.files import atomic_write
 
@@ -70,24 +72,48 @@ def side_path(folder: Path, side: str) -> Path:
     return folder / PARTS / f"{side}.txt"
 
 
-def copy_sides(pairs: Iterable[Sequence[tuple[str, str]]], folder: Path) -> int:
+def copy_sides(pairs: Iterable[Sequence[tuple[str, str]]], folder: Path, name: str) -> int:
     """Copy pairs, in chunks, into an output folder, a file per side, with spaces for tabs; returns their number.
 
+    After an error, no folder is left that was not there before.
+
+    Args:
+        pairs: The pairs.
+        folder: Output folder.
+        name: Name of the pairs in errors.
+
     Raises:
-        CorpusError: See the readers.
+        CorpusError: There are no pairs; or see the readers.
         StorageError: The folder cannot be written.
     """
-    (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    parts = folder / PARTS
+    new = [place for place in (parts, *parts.parents) if not place.exists()]
     source, target = (side_path(folder, side) for side in SIDES)
     count = 0
-    with atomic_write(source) as first, atomic_write(target) as second:
+    with _removed_after_errors(new), atomic_write(source) as first, atomic_write(target) as second:
         text = {"encoding": "utf-8", "newline": "\n"}
         with first.open("w", **text) as sources, second.open("w", **text) as targets:  # type: ignore[call-overload]
             for chunk in pairs:
                 for written, side in zip((sources, targets), zip(*chunk, strict=True), strict=True):
                     written.writelines(f"{line.replace(chr(9), ' ')}\n" for line in side)
                 count += len(chunk)
+        if not count:
+            raise CorpusError(f"{name}: found no pairs, so there is nothing to translate. Give a corpus with pairs.")
     return count
+
+
+@contextmanager
+def _removed_after_errors(folders: Sequence[Path]) -> Iterator[None]:
+    """Make folders, each within the next one; after an error, remove those that are empty."""
+    try:
+        for folder in reversed(folders):
+            folder.mkdir(exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
+        raise
 
 
 def write_table(

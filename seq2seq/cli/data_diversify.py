@@ -75,7 +75,7 @@ def diversify(
     from seq2seq.bulk.diversification import TABLE, copy_sides, write_table
 
     with pairs.chunks() as chunks:
-        count = copy_sides(chunks, output)
+        count = copy_sides(chunks, output, pairs.name)
     import_tensorflow()
     files = {part.origin: (part.side, _translate(part, output, count, precision, quiet)) for part in work}
     reports = write_table(output, files, originals=not synthetic_only)

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -106,6 +107,8 @@ def flag(key: str) -> str:
 def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
     """`base` updated with the options given on the command line; `n_best` is 1 unless given.
 
+    The `candidates` of `base` are left out if they do not fit the options given, such as a smaller beam.
+
     Raises:
         ConfigError: A value is not accepted.
     """
@@ -113,7 +116,13 @@ def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
     if given.get("sample") is False:  # the recipe's sampling options do not apply
         for key in ("temperature", "top_k", "top_p"):
             values[key] = given.get(key, type(base).model_fields[key].default)
-    return section_from_flags(type(base), values)
+    try:
+        return section_from_flags(type(base), values)
+    except ConfigError:
+        if values.get("candidates") is not None and "candidates" not in given:
+            with suppress(ConfigError):
+                return section_from_flags(type(base), values | {"candidates": None})
+        raise
 
 
 def load_recipe_and_options(

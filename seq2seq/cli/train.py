@@ -81,7 +81,7 @@ def train(
     """Train a model, or resume an interrupted run in the same directory.
 
     For PAIRS, the command plans a complete recipe: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml
-    stores it. To train a variant, edit a copy of that file.
+    stores it, or DIR/stages.yaml if it has stages. To train a variant, edit a copy of that file.
 
     On Ctrl-C, SIGTERM or a closed terminal, the run saves and exits with code 130; the same command resumes exactly,
     even if the corpora have been moved or compressed in the meantime. Before the first batch there is nothing to save,
@@ -105,10 +105,11 @@ def train(
             handle.write(dump(config))
         return
 
+    from seq2seq.model_directory import LAST_CHECKPOINT
     from seq2seq.model_directory.other_models import check_other_models
 
-    if not config.stages and not output.is_dir():  # a resumed run has copies of all of them
-        check_other_models(config)
+    if not config.stages:  # those of stages may be trained by the run
+        check_other_models(config, resumes=(output / LAST_CHECKPOINT).exists())
     import_tensorflow()
     from seq2seq.training import train as run
 

@@ -178,7 +178,12 @@ class TrainingConfig(Section):
     def _check_keys(self) -> "TrainingConfig":
         if self.epochs is None and self.updates is None and self.minutes is None:
             raise ValueError("give 'epochs', 'updates' or 'minutes', or training never ends")
-        schedule = self.schedule
+        consistency, schedule = self.consistency, self.schedule
+        if consistency.type != "none" and self.epochs is not None and consistency.start_epoch > self.epochs:
+            raise ValueError(
+                f"'consistency.start_epoch' is {consistency.start_epoch}, but 'epochs' is {self.epochs}, so there is "
+                "no second pass: lower 'consistency.start_epoch', or set 'consistency.type' to none"
+            )
         if schedule.type in ("plateau", "cosine", "step") and schedule.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"'schedule.min_learning_rate' {schedule.min_learning_rate:g} is above 'learning_rate' "

@@ -16,7 +16,7 @@ from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import LOCK_FILE
+from seq2seq.model_directory import LAST_CHECKPOINT, LOCK_FILE
 from seq2seq.model_directory.directory import (
     HISTORY,
     create_model_directory,
@@ -33,7 +33,7 @@ from seq2seq.training.pace import with_recorded_plan
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState, resume_command
 
-LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
+LAST, BEST = LAST_CHECKPOINT, "checkpoints/best.safetensors"
 # Keys and whole sections that decide nothing about training that is done.
 # `precision` may be given if it was `auto`: the checkpoint records which one was used.
 IDLE_KEYS = (

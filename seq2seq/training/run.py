@@ -18,6 +18,7 @@ from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.callbacks import check_callbacks
@@ -97,7 +98,7 @@ def train(
 
     Raises:
         ArgumentError: A callback is one of `RATE_CALLBACKS`.
-        ModelDirectoryError: The directory is that of a pretrained model.
+        ModelDirectoryError: The directory is that of a pretrained model; or see `check_other_models`.
         TrainingError: Another process is training into the directory, it has a run with a different recipe, there is
             nothing to train on, a finished run has used the given minutes, the largest batch does not fit into memory,
             the run diverged and rolling back did not help, another worker was lost, or a callback set the learning
@@ -128,6 +129,7 @@ def train(
         if not resumes and (directory / METADATA).exists():
             raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
+        check_other_models(config, resumes=resumes)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
         display = make_display(console)

@@ -5,7 +5,7 @@ from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.model_directory.model import load_language_model, load_model
-from seq2seq.model_directory.pretrained import find_other_model
+from seq2seq.model_directory.other_models import TEACHERS, find_teacher
 from seq2seq.models.distillation import Distillation
 
 
@@ -23,13 +23,13 @@ def load_teachers(config: Config, tokenizers: Tokenizers, precision: Precision) 
     """
     options, teachers = config.training.distillation, []
     for name in options.teachers:
-        folder = find_other_model(name)
+        folder = find_teacher(config, name)
         stored = load_tokenizers(folder)
         for side in config.sides:
             theirs, ours = getattr(stored, side).fingerprint()[:8], getattr(tokenizers, side).fingerprint()[:8]
             if theirs != ours:
                 raise ConfigError(
-                    f"training.distillation.teachers: the {side} tokenizer of {folder} (SHA-256 {theirs}) is not that "
+                    f"{TEACHERS}: the {side} tokenizer of {folder} (SHA-256 {theirs}) is not that "
                     f"of this run ({ours}), and a teacher predicts the student's tokens. Set 'tokenizer.from_model: "
                     f"{name}', or leave this teacher out."
                 )

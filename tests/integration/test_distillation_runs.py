@@ -1,6 +1,7 @@
 """Runs with teachers: exact resume, other tokenizers, changed teachers."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from seq2seq.model_directory.directory import load_tokenizers, read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from seq2seq.training.checkpoints import LAST
+from tests.command import run as command
 from tests.runs import assert_resumes_exactly, copy_of
 from tests.toy import language_model_config, save_random_model, toy_config
 
@@ -78,11 +80,22 @@ def test_a_teacher_with_other_tokens_is_an_error_that_names_both(corpus, teacher
     assert expected in str(caught.value)
 
 
-def test_a_teacher_of_another_task_is_an_error(corpus, teachers, tmp_path):
-    sections = {"distillation": {"teachers": [teachers[0]]}}
-    config = language_model_config(corpus, training=sections, tokenizer={"from_model": teachers[0]})
-    with pytest.raises(ModelDirectoryError, match="translation"):
+def test_a_teacher_of_another_task_is_an_error_whatever_its_tokenizer(corpus, teachers, tmp_path):
+    config = language_model_config(corpus, training={"distillation": {"teachers": [teachers[0]]}})
+    said = rf"^training\.distillation\.teachers: {teachers[0]}: expected a model of `task: language_model`"
+    with pytest.raises(ModelDirectoryError, match=said):
         train(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_missing_teachers_are_an_error_at_once_even_if_the_folder_exists(resumes, run, tmp_path, monkeypatch, capsys):
+    module = sys.modules["seq2seq.cli.train"]
+    monkeypatch.setattr(module, "import_tensorflow", lambda: pytest.fail("TensorFlow is loaded"))
+    given = "training.distillation.teachers=[nope]", "tokenizer.from_model=nowhere"  # a resumed run has a copy of this
+    output, overrides = (run, given) if resumes else (tmp_path, given[:1])
+    settings = [word for override in overrides for word in ("--set", override)]
+    assert command("train", "quickstart", "-o", output, *settings) == 1
+    assert "error: training.distillation.teachers: nope: no such folder" in capsys.readouterr().err
 
 
 def test_paths_of_teachers_lose_their_folders(tmp_path):

@@ -152,6 +152,16 @@ def test_blank_pairs_alone(folder, tmp_path, capsys):
     assert rows_of(tmp_path / "train.tsv") == []
 
 
+def test_what_has_no_pairs_is_an_error_and_leaves_no_folder(folder, tmp_path, capsys):
+    (tmp_path / "none").write_text("")
+    out = "-o", tmp_path / "new" / "out", "--forward", folder / "one"
+    assert run("data", "diversify", "-i", tmp_path / "none", *out) == 1
+    assert f"{tmp_path / 'none'}: found no pairs" in capsys.readouterr().err
+    assert run("data", "diversify", "--source", folder / "en", "--target", tmp_path / "none", *out) == 1
+    assert "Align the two files line by line" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_wrong_models_are_errors(folder, tmp_path, capsys):
     data = {"train": {"phrasebook": "train"}, "valid": {"phrasebook": "valid"}}
     save_random_model(tmp_path / "en-de", toy_tokenizer(), data=data)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from seq2seq.cli.next_steps import program
+from seq2seq.cli.own_pairs import Scores, load_or_plan
 from seq2seq.model_directory.directory import load_model_config, read_history
 from tests.command import run
 from tests.toy import pairs
@@ -56,6 +57,12 @@ def test_a_file_of_pairs_becomes_a_model_whose_recipe_runs_again(folder, capsys)
         read_history(folder / "runs" / "again")[-1]["valid_loss"]
         == read_history(folder / "runs" / "pairs")[-1]["valid_loss"]
     )
+
+
+def test_the_recipe_of_a_run_with_stages_has_another_file(folder):
+    said = []
+    load_or_plan(["pairs.tsv"], [*SMALL[1::2], "stages=[{},{}]"], None, None, None, Scores(), None, said.append)
+    assert any(text.startswith("complete recipe: runs/pairs/stages.yaml ") for text in said)
 
 
 def test_the_same_command_resumes_and_other_pairs_are_refused(folder, capsys):

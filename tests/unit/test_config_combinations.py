@@ -216,6 +216,11 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
             "training.consistency: 'cut_rate' is for simcut and cutoff: r_drop zeroes no embeddings, so leave it out.",
         ),
         (
+            "training.consistency={type: simcut, start_epoch: 50} training.epochs=1",
+            "training: 'consistency.start_epoch' is 50, but 'epochs' is 1, so there is no second pass: lower "
+            "'consistency.start_epoch', or set 'consistency.type' to none.",
+        ),
+        (
             "tokenizer.sampling.last_epoch=5",
             "tokenizer.sampling: neither alpha nor BPE-dropout is given, and 'last_epoch' has no effect: leave it out.",
         ),
@@ -337,6 +342,8 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "training.optimizer=adamw training.weight_decay=0.1 training.weight_decay_include=[norms]",
         "training.consistency.type=r_drop encoder.dropout=0.1",
         "training.distillation={teachers: [a, b], temperature: 2}",
+        "training.consistency={type: simcut, start_epoch: 2} training.epochs=2",
+        "training.consistency={type: simcut, start_epoch: 50} training.epochs=null training.minutes=5",
         "training.consistency={type: cutoff, cut_rate: 0.1, weight: 5}",
         "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
         "training.schedule.type=cosine training.schedule.decay_updates=9 training.schedule.warmup_updates=5",

@@ -98,6 +98,16 @@ def test_given_options_take_the_place_of_the_recipes():
     assert searched == SearchOptions(beam_size=4, n_best=2)
 
 
+def test_candidates_of_a_recipe_give_way_to_what_is_given():
+    recipe = SearchOptions(beam_size=8, decision="mbr-chrf", candidates=8)
+    assert search_options(recipe, {"beam_size": 4}) == SearchOptions(beam_size=4, decision="mbr-chrf")
+    assert search_options(recipe, {"decision": "score"}) == SearchOptions(beam_size=8)
+    assert search_options(recipe, {"beam_size": 10}).candidates == 8
+    assert search_options(recipe, {"sample": True}).candidates == 8
+    with pytest.raises(ConfigError, match=r"'candidates' is 8, more than 'beam_size' 4"):
+        search_options(recipe, {"beam_size": 4, "candidates": 8})
+
+
 @pytest.mark.parametrize("given", [["--beam-size", "4"], ["--int8"], ["--seed", "7"]])
 def test_options_without_a_model_to_search_with_are_refused(tmp_path, capsys, given):
     for name in ("a", "b"):

@@ -112,6 +112,8 @@ def test_wilson_intervals():
     assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
     low, high = Accuracy("x", 25, 25).interval
     assert (low, high) == pytest.approx((0.8668, 1.0), abs=1e-4)
+    ends = [(Accuracy("x", n, 0).interval[0], Accuracy("x", n, n).interval[1]) for n in range(1, 400)]
+    assert all(low >= 0 and high <= 1 for low, high in ends), "rounding does not exceed a share"
 
 
 def test_the_lexicon_is_that_of_the_training():

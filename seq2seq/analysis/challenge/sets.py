@@ -77,7 +77,8 @@ class Accuracy:
         """Wilson's 95% interval of `value`."""
         z, n, p = 1.959964, self.total, self.value
         middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+        low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+        return max(0.0, low), min(high, 1.0)  # which rounding may exceed
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serializable values."""
