@@ -87,9 +87,7 @@ class Sweep:
                     "Give another --output."
                 )
         elif (folder / CONFIG).exists():
-            raise ConfigError(
-                f"{folder}: has a model, and a sweep needs a directory of its own. Give another --output."
-            )
+            raise ConfigError(f"{folder}: has a model. Give another --output for the sweep.")
         sweep = cls(folder, recipe, SweepRecord(folder), say)
         known = dict.fromkeys([*(Setting(run.overrides) for run in sweep.record.runs.values()), *settings])
         configs = {one.label: override_config(recipe, one.overrides, one.label) for one in known}
