@@ -80,7 +80,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
             file.removesuffix(".spm"): {
                 "model_type": described["tokenizers"].get(file),
                 "vocabulary_size": tokenizer.vocabulary_size,
-                "sha256": tokenizer.fingerprint(),
+                "sha256": tokenizer.file_checksum(),
             }
             for file, tokenizer in load_tokenizers(folder).files().items()
         },

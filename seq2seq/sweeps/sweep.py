@@ -86,7 +86,7 @@ class Sweep:
                     f"{folder}: has a sweep of a different recipe; changed: {', '.join(changed)}. "
                     "Give another --output."
                 )
-        elif (folder / CONFIG).exists():
+        elif (folder / CONFIG).exists() or (folder / f"{STAGES}.yaml").exists():
             raise ConfigError(f"{folder}: has a model. Give another --output for the sweep.")
         sweep = cls(folder, recipe, SweepRecord(folder), say)
         known = dict.fromkeys([*(Setting(run.overrides) for run in sweep.record.runs.values()), *settings])

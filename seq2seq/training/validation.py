@@ -109,9 +109,8 @@ class TranslationValidator(Validator):
         config, data, say = self.config, self.data, lambda text: self.display.print(f"warning: validation: {text}")
         self.measures_bleu = config.validation.compute_bleu
         self.language = config.data.target_language if config.data else None
-        one = {"n_best": 1, "candidates": None, "decision": "score", "sample": False}
-        beam = {"beam_size": config.validation.beam_size, "beam_groups": 1}
-        self.options: SearchOptions = config.search.without_external_files().model_copy(update=beam | one)
+        own = {"n_best": 1, "sample": False, "beam_groups": 1, "beam_size": config.validation.beam_size}
+        self.options: SearchOptions = config.search.without_external_files().model_copy(update=own)
         self.translator = Translator(self.model, *data.tokenizers, source_lines=data.source_lines, on_warning=say)
         if not self.measures_bleu:
             return
