@@ -82,7 +82,7 @@ def test_the_old_tokenizers_must_fit_the_recipe(old, other_corpus, tmp_path, mon
     )
     with pytest.raises(TokenizerError, match=r"has one joint tokenizer, but tokenizer.joint is false\. Set it to true"):
         train(config, tmp_path / "new")
-    with pytest.raises(ModelDirectoryError, match=r"^tokenizer.from_model: nowhere: no such folder"):
+    with pytest.raises(ModelDirectoryError, match=r"^tokenizer\.from_model: nowhere: no such folder"):
         train(toy_config(other_corpus, tokenizer={"from_model": "nowhere"}), tmp_path / "new")
     monkeypatch.delenv("OLD_RUNS", raising=False)
     with pytest.raises(CorpusError, match="the environment variable OLD_RUNS is not set"):
