@@ -158,7 +158,8 @@ def validate_config(values: Any, origin: str) -> Config:
     """
     values = fit_types(values, Any)
     if not isinstance(values, dict):
-        raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
+        found = "nothing" if values is None else shown(values)
+        raise ConfigError(f"{origin}: expected sections with keys, found {found}.")
     task = fit_types(values.get("task", next(iter(TASK_CONFIGS))), str)
     recipe = TASK_CONFIGS.get(task) if isinstance(task, str) else None
     if recipe is None:  # without a task, the other keys cannot be checked

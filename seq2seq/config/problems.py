@@ -49,7 +49,8 @@ def _explain(problem: Any, origin: str, section: type[BaseModel], tasks: Mapping
         "tuple_type": ", expected a list",
     }
     remedy = _remedy(section, path, problem["input"]) if kind == "model_type" else ""
-    return f"{origin}: '{key}': found {shown(problem['input'])}{expected.get(kind, f'. {message}')}.{remedy}"
+    found = "null" if problem["input"] is None else shown(problem["input"])
+    return f"{origin}: '{key}': found {found}{expected.get(kind, f'. {message}')}.{remedy}"
 
 
 def _explain_unknown(

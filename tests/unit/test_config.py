@@ -137,7 +137,7 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
         ({"encoder": {"transition_depth": 0}}, "encoder.transition_depth", "0"),
         ({"encoder": {"recurrent_dropout": -0.1}}, "encoder.recurrent_dropout", "-0.1"),
         ({"encoder": 5}, "encoder", "5"),
-        ({"encoder": None}, "encoder", "None"),
+        ({"encoder": None}, "encoder", "null"),
         ({"decoder": {"dropout": 1.0}}, "decoder.dropout", "1.0"),
         ({"decoder": {"heads": 0}}, "decoder.heads", "0"),
         ({"decoder": {"readout_dropout": 1.0}}, "decoder.readout_dropout", "1.0"),

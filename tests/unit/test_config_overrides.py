@@ -160,8 +160,8 @@ def test_misspelt_override_is_an_unknown_key(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "expected sections with keys, found NoneType."),
-        (b"- seed\n", "expected sections with keys, found list."),
+        (b"", "expected sections with keys, found nothing."),
+        (b"- seed\n", "expected sections with keys, found ['seed']."),
         (b"seed: [1\n", "not valid YAML: "),
         (b"# caf\xe9\nseed: 1\n", "not valid YAML: unacceptable character #x00e9"),
     ],

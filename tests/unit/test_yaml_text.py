@@ -92,7 +92,9 @@ def test_a_value_of_another_type_is_shown_as_yaml_reads_it():
         load_config("quickstart", ["encoder.units=1.5005e3"])
     with pytest.raises(ConfigError, match=r"'encoder': found \[1, None\], expected a section with keys of"):
         load_config("quickstart", ["encoder=[1, null]"])
-    with pytest.raises(ConfigError, match="expected sections with keys, found int"):
+    with pytest.raises(ConfigError, match=r"'seed': found null\. Input should be a valid integer"):
+        load_config("quickstart", ["seed=null"])
+    with pytest.raises(ConfigError, match="expected sections with keys, found 5"):
         parse_config_text(b"5", "recipe.yaml")
 
 
