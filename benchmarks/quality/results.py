@@ -3,8 +3,8 @@
     python benchmarks/quality/results.py RUN ... [--test] [--of RECIPE]
 
 A row has the changes of a run relative to a packaged recipe, its number of parameters, CPU minutes of training (all
-stages), and sacreBLEU's BLEU, BLEU of lowercased text, and chrF2 on the validation corpus; with `--test`, on the test
-corpus, too. Several directories with a plus sign between them are an ensemble.
+stages and teachers), and sacreBLEU's BLEU, BLEU of lowercased text, and chrF2 on the validation corpus; with `--test`,
+on the test corpus, too. Several directories with a plus sign between them are an ensemble.
 """
 
 import argparse
@@ -38,8 +38,9 @@ def flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def cpu_minutes(folder: Path) -> float:
-    """CPU minutes of all stages of a run; 0 if it was trained before the history had them."""
-    return sum(read_history(stage)[-1].get("cpu_seconds", 0.0) for stage in stages(folder)) / 60
+    """CPU minutes of all stages and teachers of a run; 0 if it was trained before the history had them."""
+    parts = [*folder.glob("teachers/[0-9]*"), *stages(folder)]
+    return sum(read_history(part)[-1].get("cpu_seconds", 0.0) for part in parts) / 60
 
 
 def stages(folder: Path) -> list[Path]:

@@ -58,8 +58,8 @@ SETTINGS = (
 )
 # Sections of a recipe that this benchmark does not use: changes of them would have no effect.
 UNUSED = (
-    "embeddings", "encoder", "decoder", "stages", "tokenizer.sampling", "training.consistency", "training.distillation",
-    "training.freeze", "training.warm_start",
+    "embeddings", "encoder", "decoder", "stages", "teachers", "tokenizer.sampling", "training.consistency",
+    "training.distillation", "training.freeze", "training.warm_start",
 )  # fmt: skip
 CHECKPOINT = "last.safetensors"
 

@@ -6,7 +6,7 @@ files that are kept in a folder; then the table is written from the corpus and t
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from seq2seq.config.corpus import SIDES
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import FilterReport
+from seq2seq.data.progress import ProgressCallback
 from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 from seq2seq.storage.files import atomic_write
@@ -65,6 +66,38 @@ class Synthesis:
         identity = hashlib.sha256(json.dumps(job.identity(), sort_keys=True).encode()).hexdigest()
         name = f"{self.side}-{identity[:16]}.tsv"
         return Job(self.models, source, folder / PARTS / name, self.options, "tsv", precision)
+
+
+def translate_side(
+    part: Synthesis,
+    folder: Path,
+    precision: Precision,
+    on_warning: Callable[[str], None],
+    on_progress: ProgressCallback,
+) -> Path:
+    """Translate a side in an output folder, or the rest of it; returns the file of the translations.
+
+    Args:
+        part: What to translate, and how.
+        folder: Output folder, with the sides of the corpus.
+        precision: Precision of the models.
+        on_warning: Called with a warning message for each line that contains invalid UTF-8 or is truncated.
+        on_progress: Called with the number of lines done so far.
+
+    Raises:
+        ConfigError: The models do not support a search option.
+        BulkError: Another process is translating this side.
+        ModelDirectoryError: A model is incomplete or damaged.
+    """
+    from seq2seq.bulk.shard import Shard
+    from seq2seq.bulk.shards import translate_shard
+    from seq2seq.inference.translator import Translator
+
+    translator = Translator.load(part.models, precision, on_warning=on_warning)
+    translator.check(part.options)
+    job = part.job(folder, precision)
+    translate_shard(translator, job, Shard(1, 1), on_warning=on_warning, on_progress=on_progress)
+    return job.output
 
 
 def side_path(folder: Path, side: str) -> Path:

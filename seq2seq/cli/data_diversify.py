@@ -11,7 +11,6 @@ from seq2seq.cli.console import import_tensorflow, print_stderr, progress_bar, w
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.cli.pairs import Pairs
 from seq2seq.config import TranslationConfig
-from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
@@ -72,12 +71,15 @@ def diversify(
     pairs.check()
     check_inputs(pairs.files)
     work = _plan(forward or [], backward or [], ensemble, search)
-    from seq2seq.bulk.diversification import TABLE, copy_sides, write_table
+    from seq2seq.bulk.diversification import TABLE, copy_sides, translate_side, write_table
 
     with pairs.chunks() as chunks:
         count = copy_sides(chunks, output, pairs.name)
     import_tensorflow()
-    files = {part.origin: (part.side, _translate(part, output, count, precision, quiet)) for part in work}
+    files = {}
+    for part in work:
+        with progress_bar(f"translating {part.origin}", count, hidden=quiet) as advance:
+            files[part.origin] = part.side, translate_side(part, output, precision, warn, advance)
     reports = write_table(output, files, originals=not synthetic_only)
     if quiet:
         return
@@ -123,17 +125,3 @@ def _plan(
                 known = known or (model, languages)
             work.append(Synthesis(f"{name}-{number}", group, "source" if name == "forward" else "target", options))
     return work
-
-
-def _translate(part: "Synthesis", folder: Path, lines: int, precision: Precision, quiet: bool) -> Path:
-    """Translate one side, or the rest of it; returns the file of the translations."""
-    from seq2seq.bulk.shard import Shard
-    from seq2seq.bulk.shards import translate_shard
-    from seq2seq.inference.translator import Translator
-
-    translator = Translator.load(part.models, precision, on_warning=warn)
-    translator.check(part.options)
-    job = part.job(folder, precision)
-    with progress_bar(f"translating {part.origin}", lines, hidden=quiet) as advance:
-        translate_shard(translator, job, Shard(1, 1), on_warning=warn, on_progress=advance)
-    return job.output

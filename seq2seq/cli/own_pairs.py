@@ -9,7 +9,7 @@ import typer
 from seq2seq.cli.console import import_tensorflow, input_place, stderr
 from seq2seq.config import Config, TranslationConfig, load_config, recipe_names
 from seq2seq.corpora.compression import without_suffix
-from seq2seq.model_directory import STAGES
+from seq2seq.model_directory import STAGES, TEACHERS
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import is_stream, resolve_file
 
@@ -64,7 +64,8 @@ def load_or_plan(
         raise typer.BadParameter(f"expected a recipe or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, scores, say)
-    file = output / (f"{STAGES}.yaml" if recipe.stages else "config.yaml")
+    name = STAGES if recipe.stages else TEACHERS if recipe.teachers.count else "config"
+    file = output / f"{name}.yaml"
     if not file.exists():  # else it is that of the run there, which may differ
         say(f"complete recipe: {file} (written when training starts); to train a variant, edit a copy")
     return recipe, output

@@ -81,7 +81,7 @@ def train(
     """Train a model, or resume an interrupted run in the same directory.
 
     For PAIRS, the command plans a complete recipe: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml
-    stores it, or DIR/stages.yaml if it has stages. To train a variant, edit a copy of that file.
+    stores it, or DIR/stages.yaml or DIR/teachers.yaml if it has these. To train a variant, edit a copy of that file.
 
     On Ctrl-C, SIGTERM or a closed terminal, the run saves and exits with code 130; the same command resumes exactly,
     even if the corpora have been moved or compressed in the meantime. Before the first batch there is nothing to save,

@@ -14,6 +14,7 @@ from seq2seq.config.loading import (
     parse_config_text,
     recipe_names,
     stage_recipe,
+    teacher_recipe,
     validate_config,
 )
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig
@@ -49,5 +50,6 @@ __all__ = [
     "parse_config_text",
     "recipe_names",
     "stage_recipe",
+    "teacher_recipe",
     "validate_config",
 ]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config.corpus import CORPUS_KINDS, SIDES
+from seq2seq.config.objective import TeachersConfig
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import MAX_SEED, TASK_CONFIGS, Config, TranslationConfig
 from seq2seq.config.section import Section
@@ -168,11 +169,15 @@ def validate_config(values: Any, origin: str) -> Config:
         )
     if isinstance(stages := values.get("stages"), list):  # which have the keys of a recipe
         values = values | {"stages": [fit_types(stage, recipe) for stage in stages]}
+    if isinstance(teachers := values.get("teachers"), dict) and "changes" in teachers:
+        values = values | {"teachers": teachers | {"changes": fit_types(teachers["changes"], recipe)}}
     try:
         config: Config = recipe.model_validate(fit_types(values, recipe))
     except ValidationError as error:
         raise ConfigError(explain_problems(error, origin, recipe, TASK_CONFIGS)) from None
     _check_stages([stage_recipe(config, number, origin=f"{origin}: ") for number in range(len(config.stages))], origin)
+    if isinstance(config, TranslationConfig) and config.teachers.count:
+        teacher_recipe(config, 1, origin=f"{origin}: ")
     return config
 
 
@@ -215,7 +220,7 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
         ConfigError: A key of the stage is not accepted.
     """
     label = f"{origin}stages.{number}"
-    keys = _keys_of_stage(config.stages[number], label)
+    keys = _dotted_keys(config.stages[number], label)
     for key in keys:
         same = key.split(".")[0] in ("task", "stages", "tokenizer") and not key.startswith("tokenizer.sampling")
         if same or key == "training.warm_start":
@@ -229,23 +234,53 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
         tokenizer = config.tokenizer
         if tokenizer.from_model is None and not any(part.file for part in tokenizer.parts()):
             keys["tokenizer.from_model"] = str(before)
+    return _override_part(config.model_copy(update={"stages": ()}), keys, label)
+
+
+def teacher_recipe(config: TranslationConfig, seed: int, origin: str = "") -> TranslationConfig:
+    """The recipe of a teacher: that of the run, with a seed and the keys that `teachers.changes` changes.
+
+    Args:
+        config: The recipe of the run.
+        seed: Random seed of the teacher, from 1.
+        origin: Beginning of errors.
+
+    Raises:
+        ConfigError: A key of the changes is not accepted.
+    """
+    label = f"{origin}teachers.changes"
+    keys = _dotted_keys(config.teachers.changes, label)
+    for key in keys:
+        if key.split(".")[0] in ("task", "seed", "data", "stages", "teachers"):
+            raise ConfigError(
+                f"{label}: '{key}' cannot be changed: teachers learn the same task from the same text, each with a "
+                "seed of its own. Leave it out."
+            )
+    alone = config.model_copy(update={"teachers": TeachersConfig()})
+    recipe = _override_part(alone, keys | {"seed": seed}, label)
+    assert isinstance(recipe, TranslationConfig)
+    return recipe
+
+
+def _override_part(config: Config, keys: Mapping[str, Any], label: str) -> Config:
+    """The recipe of a part of a run, with errors that begin with its `label`."""
     try:
-        return override_config(config.model_copy(update={"stages": ()}), keys, label)
+        return override_config(config, keys, label)
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(label) else f"{label}: {text}") from None
 
 
-def _keys_of_stage(stage: Mapping[str, Any], label: str, prefix: str = "") -> dict[str, Any]:
-    """The values of a stage by dotted names."""
+def _dotted_keys(changes: Mapping[str, Any], label: str, prefix: str = "") -> dict[str, Any]:
+    """The values of nested sections by dotted names."""
     keys: dict[str, Any] = {}
-    for name, value in stage.items():
+    for name, value in changes.items():
         if not isinstance(name, str):
             raise ConfigError(f"{label}: '{prefix}{shown(name)}' is no key of a recipe, which is text.")
         if isinstance(value, Mapping) and not value:
             raise ConfigError(f"{label}: '{prefix}{name}' is empty. Give it keys, or leave it out.")
         inner = isinstance(value, Mapping)
-        keys |= _keys_of_stage(value, label, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+        keys |= _dotted_keys(value, label, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
     return keys
 
 

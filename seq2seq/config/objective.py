@@ -1,6 +1,6 @@
-"""Sections about the training objective beyond the cross-entropy of the labels."""
+"""Sections about what a model learns from besides the labels of the corpus."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -78,4 +78,31 @@ class DistillationConfig(Section):
     def _check_teachers(self) -> Self:
         if not self.teachers and self != type(self).model_construct():
             raise ValueError("'teachers' is empty, and the other keys have no effect: give it model directories")
+        return self
+
+
+class TeachersConfig(Section):
+    """Sequence-level knowledge distillation from an ensemble of teachers, which the run trains first.
+
+    The teachers are trained on the recipe's corpora, and translate the training text together. Then the model is
+    trained from the beginning on the original pairs and these translations.
+    """
+
+    count: int = field(
+        0,
+        "Number of teachers, which differ in their random seed: 1, 2 and so on. 0: none.",
+        unit="models",
+        paper="Kim and Rush 2016, section 3.2",
+        ge=0,
+    )
+    changes: dict[str, Any] = field(
+        {},
+        "Keys that differ in the recipe of the teachers, by section, e.g. `{encoder: {units: 384}}`. Their `search` "
+        "translates the training text.",
+    )
+
+    @model_validator(mode="after")
+    def _check_count(self) -> Self:
+        if self.changes and not self.count:
+            raise ValueError("'count' is 0, and 'changes' has no effect: set 'count' to the number of teachers")
         return self

@@ -20,6 +20,7 @@ from seq2seq.config.network import (
     LanguageModelDecoderConfig,
     LanguageModelEmbeddingsConfig,
 )
+from seq2seq.config.objective import TeachersConfig
 from seq2seq.config.search import GenerationOptions, SearchOptions
 from seq2seq.config.section import Section, field, inherit_field
 from seq2seq.config.training import BaseValidationConfig, LossValidationConfig, TrainingConfig, ValidationConfig
@@ -151,6 +152,28 @@ class TranslationConfig(Recipe):
     decoder: DecoderConfig = DecoderConfig()
     validation: ValidationConfig = ValidationConfig()
     search: SearchOptions = SearchOptions()
+    teachers: TeachersConfig = TeachersConfig()
+
+    @model_validator(mode="after")
+    def _check_teachers(self) -> Self:
+        if not self.teachers.count:
+            return self
+        if self.stages:
+            raise ValueError(
+                "'teachers' are for a recipe without 'stages': train them in a run of their own, and read its "
+                "teachers/train.tsv in the stages"
+            )
+        if self.training.distribution == "multi_worker":
+            raise ValueError(
+                "'teachers' are for one machine, but 'training.distribution' is multi_worker: train each of them as a "
+                "run of its own, and translate with `seq2seq data diversify`"
+            )
+        if self.data is not None and (self.data.train.weights() is not None or self.data.train.temperature != 1.0):
+            raise ValueError(
+                "'teachers' make one table of all corpora, which has no place for the weights or the temperature of "
+                "'data.train': leave them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:

@@ -6,4 +6,6 @@ WeightsDtype = Literal["float32", "float16"]  # of the stored weights; they are 
 # Next to the checkpoints, which are not part of the delivered model.
 LOCK_FILE = "checkpoints/train.lock"
 LAST_CHECKPOINT = "checkpoints/last.safetensors"  # a run that has it resumes
-STAGES = "stages"  # folder of the runs of all stages but the last one
+# Folders of the runs that are trained before that of the model; `NAME.yaml` beside one is the complete recipe.
+STAGES = "stages"  # all stages but the last one
+TEACHERS = "teachers"

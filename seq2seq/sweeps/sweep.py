@@ -10,7 +10,7 @@ from typing import Any
 
 from seq2seq.config import Config, TranslationConfig, changed_keys, dump_config, load_config, override_config
 from seq2seq.errors import ConfigError, Seq2SeqError, TrainingError
-from seq2seq.model_directory import LOCK_FILE, STAGES
+from seq2seq.model_directory import LOCK_FILE, STAGES, TEACHERS
 from seq2seq.model_directory.directory import CONFIG, read_history, read_metadata
 from seq2seq.storage.files import atomic_write, sha256
 from seq2seq.storage.locks import file_lock, is_locked
@@ -23,6 +23,7 @@ from seq2seq.sweeps.table import SweepTable
 from seq2seq.sweeps.texts import TextFiles, keep_text, last_stage, read_test, texts_of_settings
 
 RECIPE, LOCK = "recipe.yaml", "sweep.lock"
+RUN_RECIPES = CONFIG, f"{STAGES}.yaml", f"{TEACHERS}.yaml"  # of a run; the last one that exists is the complete one
 POLL = 0.1  # seconds between two looks at locks
 EXIT_INTERRUPTED = 130  # of a command that has saved
 SHOWN_SCORES = "BLEU", "loss"
@@ -86,7 +87,7 @@ class Sweep:
                     f"{folder}: has a sweep of a different recipe; changed: {', '.join(changed)}. "
                     "Give another --output."
                 )
-        elif (folder / CONFIG).exists() or (folder / f"{STAGES}.yaml").exists():
+        elif any((folder / name).exists() for name in RUN_RECIPES):
             raise ConfigError(f"{folder}: has a model. Give another --output for the sweep.")
         sweep = cls(folder, recipe, SweepRecord(folder), say)
         known = dict.fromkeys([*(Setting(run.overrides) for run in sweep.record.runs.values()), *settings])
@@ -219,9 +220,9 @@ class Sweep:
                 return
 
     def _is_locked(self, run: RunRecord) -> bool:
-        """Whether a process trains into the folder of a run, any stage of it."""
+        """Whether a process trains into the folder of a run, any stage or teacher of it."""
         folder = self.folder / run.name
-        return any(map(is_locked, [folder / LOCK_FILE, *folder.glob(f"{STAGES}/*/{LOCK_FILE}")]))
+        return any(is_locked(one / LOCK_FILE) for one in _parts(folder))
 
     def _validate(self, run: RunRecord) -> RunRecord:
         """A trained run with its validation scores."""
@@ -275,11 +276,11 @@ class Sweep:
     def _facts(self, run: RunRecord) -> dict[str, Any]:
         """The recipe of a run and, from its first validation on, its number of parameters and CPU minutes so far."""
         folder, facts = self.folder / run.name, dict[str, Any]()
-        for recipe in (folder / CONFIG, folder / f"{STAGES}.yaml"):
-            if recipe.exists():
+        for name in RUN_RECIPES:
+            if (recipe := folder / name).exists():
                 facts |= {"recipe": recipe.relative_to(self.folder).as_posix(), "recipe_sha256": sha256(recipe)}
         with suppress(Seq2SeqError, KeyError):
-            if histories := [found for one in [*(folder / STAGES).glob("*"), folder] if (found := read_history(one))]:
+            if histories := [found for one in _parts(folder) if (found := read_history(one))]:
                 facts["cpu_minutes"] = round(sum(history[-1]["cpu_seconds"] for history in histories) / 60, 2)
             facts["parameters"] = read_metadata(folder)["parameters"]
         return facts
@@ -291,6 +292,11 @@ class Sweep:
                 f"{self.folder}: process {process} runs this sweep. Wait for it or end it, or give another --output."
             ),
         )
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The directories of a run: those of its stages or teachers, and its own."""
+    return [*folder.glob(f"{STAGES}/[0-9]*"), *folder.glob(f"{TEACHERS}/[0-9]*"), folder]
 
 
 def _shell(arguments: Sequence[str]) -> str:

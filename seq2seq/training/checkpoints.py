@@ -16,7 +16,7 @@ from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import LAST_CHECKPOINT, LOCK_FILE
+from seq2seq.model_directory import LAST_CHECKPOINT, LOCK_FILE, STAGES
 from seq2seq.model_directory.directory import (
     HISTORY,
     create_model_directory,
@@ -117,7 +117,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
 
 
 def check_finished(directory: Path, config: Config, allow_changes: bool = False) -> list[str]:
-    """Check that the recipe of a finished stage is the one that it was trained with.
+    """Check that the recipe of a finished stage or teacher is the one that it was trained with.
 
     Returns:
         The keys outside `IDLE_KEYS` in which it differs.
@@ -127,11 +127,15 @@ def check_finished(directory: Path, config: Config, allow_changes: bool = False)
     """
     _, changed = _compare(load_model_config(directory), config, IDLE_KEYS)
     if changed and not allow_changes:
+        if directory.parent.name == STAGES:
+            part, later = "stage", f"a later stage, set the key in its section: --set stages.{directory.name}."
+            later += f"{changed[0]}=VALUE"
+        else:
+            part, later = "teacher", "the student alone, set the key to its old value in teachers.changes"
         raise TrainingError(
-            f"{directory}: this stage is finished, and has been trained with a different recipe; changed: "
-            f"{', '.join(changed)}. To change a later stage, set the key in its section: --set "
-            f"stages.{directory.name}.{changed[0]}=VALUE. To continue with the model of the stage as it is, give "
-            "--allow-changes; to train all stages anew, give another --output."
+            f"{directory}: this {part} is finished, and has been trained with a different recipe; changed: "
+            f"{', '.join(changed)}. To change {later}. To continue with the model of the {part} as it is, give "
+            f"--allow-changes; to train all {part}s anew, give another --output."
         )
     return changed
 

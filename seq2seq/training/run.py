@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import keras
 from rich.console import Console
 
 from seq2seq.arguments import check_arguments
-from seq2seq.config import Config
+from seq2seq.config import Config, TranslationConfig
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
@@ -47,7 +47,7 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.stages import stage_runs
+from seq2seq.training.stages import PartRun, stage_runs
 from seq2seq.training.start_alarms import (
     describe_overlaps,
     find_overlaps,
@@ -55,6 +55,7 @@ from seq2seq.training.start_alarms import (
     short_run_alarm,
     start_alarms,
 )
+from seq2seq.training.student import student_recipe, teacher_runs, translate_training_text
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 # Windows has no SIGHUP.
@@ -81,7 +82,8 @@ def train(
     fail until `tf.random.set_seed` is called; TF32 stays as the precision set it.
 
     A recipe with `stages` is a run for each of them, all but the last in `stages/1`, `stages/2` and so on in the
-    directory; what is returned is that of the last stage, or of one that was interrupted.
+    directory; what is returned is that of the last stage, or of one that was interrupted. With `teachers`, the teachers
+    are trained first, in `teachers/1`, `teachers/2` and so on, and what is returned is the report of the student.
 
     With `training.distribution: multi_worker`, every worker calls this function with the same recipe and a directory
     that all of them can access; the first one writes.
@@ -106,22 +108,23 @@ def train(
         ConfigError: See `set_up_machine` and `with_batch_tokens`.
     """
     check_callbacks(callbacks)
-    if config.stages:
-        refuse_pretrained(Path(directory))
-        display = make_display(console)
-        for number, stage in enumerate(stage_runs(config, Path(directory), allow_changes), start=1):
-            if stage.changed:
-                keys = ", ".join(stage.changed)
-                display.print(f"warning: stage {number} is finished, and keeps its model; changed to no effect: {keys}")
-            if not stage.is_done:
-                display.print(f"stage {number} of {len(config.stages)}: {stage.directory}")
-                report = train(stage.config, stage.directory, callbacks, console, allow_changes)
-                if report.end is None:
-                    break
-        return report
-    machine = set_up_machine(config)
-    replicas, directory = machine.replicas, Path(directory)
+    directory, display = Path(directory), make_display(console)
     refuse_pretrained(directory)
+    train_part = partial(train, callbacks=callbacks, console=console, allow_changes=allow_changes)
+    if config.stages:
+        report = _train_parts(stage_runs(config, directory, allow_changes), train_part, display)
+        assert report is not None  # the last stage is never done
+        return report
+    if isinstance(config, TranslationConfig) and config.teachers.count:
+        report = _train_parts(teacher_runs(config, directory, allow_changes), train_part, display)
+        if report is not None and report.end is None:
+            return report
+        with _on_stop_signals(partial(_end_at_once, display)):
+            translate_training_text(config, directory, display)
+        display.print(f"student: {directory}")
+        return train_part(student_recipe(config, directory), directory)
+    machine = set_up_machine(config)
+    replicas = machine.replicas
     directory.mkdir(parents=True, exist_ok=True)
     with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
@@ -132,9 +135,25 @@ def train(
         check_other_models(config, resumes=resumes)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        display = make_display(console)
         with _on_stop_signals(partial(_end_at_once, display)):
             return _train(config, directory, callbacks, display, machine, changed, allow_changes)
+
+
+def _train_parts(
+    runs: Iterable[PartRun], train_part: Callable[[Config, Path], TrainingReport], display: Display
+) -> TrainingReport | None:
+    """Train the runs that are not done, until one is interrupted; returns the report of the last one, if any."""
+    report = None
+    for run in runs:
+        if run.changed:
+            name, keys = run.name.partition(" of ")[0], ", ".join(run.changed)
+            display.print(f"warning: {name} is finished, and keeps its model; changed to no effect: {keys}")
+        if not run.is_done:
+            display.print(f"{run.name}: {run.directory}")
+            report = train_part(run.config, run.directory)
+            if report.end is None:
+                break
+    return report
 
 
 def _train(

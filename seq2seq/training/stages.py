@@ -14,23 +14,26 @@ from seq2seq.storage.files import atomic_write
 from seq2seq.training.checkpoints import LAST, check_finished, check_recipe
 
 
-class StageRun(NamedTuple):
-    """The run of a stage.
+class PartRun(NamedTuple):
+    """The run of a part of a recipe: of a stage, or of a teacher.
 
     Attributes:
-        directory: Its model directory: that of the whole run for the last stage, `stages/N` in it for the others.
-        config: Its recipe, without stages.
-        is_done: Whether the next stage has begun, so that this one is not trained again.
-        changed: Keys in which the recipe of a stage that is done has changed, to no effect.
+        name: Name of the part in messages.
+        directory: Its model directory: that of the whole run for the last stage, `stages/N` or `teachers/N` in it for
+            the others.
+        config: Its recipe, without stages and teachers.
+        is_done: Whether a later part has begun, so that this one is not trained again.
+        changed: Keys in which the recipe of a part that is done has changed, to no effect.
     """
 
+    name: str
     directory: Path
     config: Config
     is_done: bool
     changed: list[str]
 
 
-def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> list[StageRun]:
+def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> list[PartRun]:
     """The runs of all stages of a recipe, in order; the recipe is written to `stages.yaml`.
 
     Raises:
@@ -52,28 +55,28 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
         stage = stage_recipe(config, number, before)
         is_done = any(has_begun[number + 1 :])
         if not has_begun[number]:
-            _check_files(stage, number, folders[:number])
+            check_files(stage, f"{STAGES}.{number}", folders[:number])
         changed = check_finished(folder, stage, allow_changes) if is_done else []
         if not is_done and (folder / LAST).exists():  # now, before `stages.yaml` is written
             check_recipe(folder, stage, allow_changes)
-        runs.append(StageRun(folder, stage, is_done, changed))
+        runs.append(PartRun(f"stage {number + 1} of {count}", folder, stage, is_done, changed))
     directory.mkdir(parents=True, exist_ok=True)
     with atomic_write(directory / f"{STAGES}.yaml") as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
     return runs
 
 
-def _check_files(stage: Config, number: int, before: Collection[Path]) -> None:
-    """Check that the corpora and models of a stage exist, of which others may be trained for days `before` it.
+def check_files(config: Config, label: str, before: Collection[Path] = ()) -> None:
+    """Check that the corpora and models of a part exist, of which others may be trained for days `before` it.
 
     Raises:
         CorpusError, ModelDirectoryError: One of them is missing.
     """
-    data = stage.corpora
+    data = config.corpora
     try:
         for corpus in (data.train, None if data.valid.held_out else data.valid, data.test):
             if corpus is not None:
-                open_corpus(corpus, stage.sides)
-        check_other_models(stage, before)
+                open_corpus(corpus, config.sides)
+        check_other_models(config, before)
     except (CorpusError, ModelDirectoryError) as error:
-        raise type(error)(f"stages.{number}: {error}") from None
+        raise type(error)(f"{label}: {error}") from None

@@ -59,10 +59,11 @@ def test_a_file_of_pairs_becomes_a_model_whose_recipe_runs_again(folder, capsys)
     )
 
 
-def test_the_recipe_of_a_run_with_stages_has_another_file(folder):
+@pytest.mark.parametrize(("parts", "file"), [("stages=[{},{}]", "stages.yaml"), ("teachers.count=2", "teachers.yaml")])
+def test_the_recipe_of_several_runs_has_another_file(parts, file, folder):
     said = []
-    load_or_plan(["pairs.tsv"], [*SMALL[1::2], "stages=[{},{}]"], None, None, None, Scores(), None, said.append)
-    assert any(text.startswith("complete recipe: runs/pairs/stages.yaml ") for text in said)
+    load_or_plan(["pairs.tsv"], [*SMALL[1::2], parts], None, None, None, Scores(), None, said.append)
+    assert any(text.startswith(f"complete recipe: runs/pairs/{file} ") for text in said)
 
 
 def test_the_same_command_resumes_and_other_pairs_are_refused(folder, capsys):

@@ -45,7 +45,7 @@ CORPUS_KEYS = (
         (
             "decodr",
             "decoder",
-            "batching, data, decoder, embeddings, encoder, search, seed, stages, task, tokenizer",
+            "batching, data, decoder, embeddings, encoder, search, seed, stages, task, teachers, tokenizer",
         ),
         ("data.vaild", "valid", "filters, reverse_tag, source_language, target_language, test, train, valid"),
         ("data.train.sorce", "source", CORPUS_KEYS),

@@ -1,0 +1,117 @@
+"""Runs with teachers: models that are trained first, and translate the training text for the student."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from seq2seq.bulk.diversification import (
+    BATCH,
+    ORIGINAL,
+    PARTS,
+    TABLE,
+    Synthesis,
+    copy_sides,
+    translate_side,
+    write_table,
+)
+from seq2seq.config import TranslationConfig, dump_config, override_config, teacher_recipe
+from seq2seq.config.objective import TeachersConfig
+from seq2seq.corpora import SentencePair
+from seq2seq.corpora.chunks import chunks
+from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.held_out import open_train, open_valid
+from seq2seq.errors import TrainingError
+from seq2seq.model_directory import TEACHERS
+from seq2seq.model_directory.directory import CONFIG, METADATA
+from seq2seq.plurals import pluralize
+from seq2seq.storage.files import atomic_write
+from seq2seq.training.checkpoints import LAST, check_finished, check_recipe
+from seq2seq.training.display import Display
+from seq2seq.training.stages import PartRun, check_files
+
+HELD_OUT = "valid.tsv"  # the held-out pairs of a recipe, which would be others in the table
+PAIRS = {"columns": [1, 2], "header": False}
+
+
+def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool = False) -> list[PartRun]:
+    """The runs of all teachers of a recipe; the recipe is written to `teachers.yaml`.
+
+    Raises:
+        TrainingError: The directory has a run without teachers, or one with a different recipe.
+        CorpusError, ModelDirectoryError: A file or a model is missing.
+    """
+    folders = [directory / TEACHERS / str(seed) for seed in range(1, config.teachers.count + 1)]
+    has_begun = [(folder / CONFIG).exists() for folder in folders]
+    is_translated, are_trained = ((directory / TEACHERS / name).exists() for name in (TABLE, PARTS))
+    if (directory / CONFIG).exists() and not is_translated:
+        raise TrainingError(
+            f"{directory}: has a run without teachers, or without its {TEACHERS}/{TABLE}. Give another --output."
+        )
+    if (directory / METADATA).exists() and not (directory / LAST).exists():
+        raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
+    runs = []
+    for seed, folder in enumerate(folders, start=1):
+        teacher = teacher_recipe(config, seed)
+        is_done = is_translated or are_trained or any(has_begun[seed:])
+        if seed == 1 and not is_done and not has_begun[0]:
+            check_files(teacher, TEACHERS)
+        changed = check_finished(folder, teacher, allow_changes) if is_done and has_begun[seed - 1] else []
+        if not is_done and (folder / LAST).exists():
+            check_recipe(folder, teacher, allow_changes)
+        runs.append(PartRun(f"teacher {seed} of {len(folders)}", folder, teacher, is_done, changed))
+    if (directory / LAST).exists():
+        check_recipe(directory, student_recipe(config, directory), allow_changes)
+    directory.mkdir(parents=True, exist_ok=True)
+    with atomic_write(directory / f"{TEACHERS}.yaml") as partial:
+        partial.write_text(dump_config(config), encoding="utf-8")
+    return runs
+
+
+def student_recipe(config: TranslationConfig, directory: Path) -> TranslationConfig:
+    """The recipe of the student: that of the run, with the table of translations as its training corpus."""
+    data, folder = config.corpora, directory / TEACHERS
+    changes: dict[str, Any] = {"data.train": {"tsv": str(folder / TABLE), **PAIRS}}
+    if data.valid.held_out:
+        changes["data.valid"] = {"tsv": str(folder / HELD_OUT), **PAIRS}
+    # Those of the phrasebook are not in the recipe.
+    changes |= dict(zip(("data.source_language", "data.target_language"), config.languages, strict=True))
+    student = override_config(config.model_copy(update={"teachers": TeachersConfig()}), changes)
+    assert isinstance(student, TranslationConfig)
+    return student
+
+
+def translate_training_text(config: TranslationConfig, directory: Path, display: Display) -> None:
+    """Translate the filtered training text with all teachers together, and write the table, unless it is there.
+
+    An interrupted translation is continued.
+
+    Raises:
+        BulkError: Another process is translating.
+        StorageError: The table cannot be written.
+    """
+    folder, data = directory / TEACHERS, config.corpora
+    if (folder / TABLE).exists():
+        return
+    parts = open_train(data)
+    kept = chain.from_iterable(filter_pairs(part, data.filters, FilterReport()) for part in parts)
+    count = copy_sides(_plain(kept), folder, data.train.name())
+    if data.valid.held_out:
+        with atomic_write(folder / HELD_OUT) as partial, partial.open("w", encoding="utf-8", newline="\n") as table:
+            for pair in open_valid(data, parts):
+                table.write("\t".join(side.replace("\t", " ") for side in pair[:2]) + "\n")
+    models = tuple(folder / str(seed) for seed in range(1, config.teachers.count + 1))
+    options = teacher_recipe(config, 1).search.model_copy(update={"n_best": 1})
+    part = Synthesis("forward-1", models, "source", options)
+    display.print(f"translating {pluralize(count, 'training pair')} with {pluralize(len(models), 'teacher')}")
+    with display.progress_bar("translating", "lines", count) as advance:
+        file = translate_side(part, folder, "float32", lambda text: display.print(f"warning: {text}"), advance)
+    reports = write_table(folder, {part.origin: (part.side, file)})
+    original, translated = (reports[origin].describe("pair") for origin in (ORIGINAL, part.origin))
+    display.print(f"{folder / TABLE}: original: {original}; translated: {translated}")
+
+
+def _plain(pairs: Iterable[SentencePair]) -> Iterator[list[tuple[str, str]]]:
+    """Source and target of pairs, in chunks."""
+    for chunk in chunks(pairs, BATCH):
+        yield [(pair.source, pair.target) for pair in chunk]

@@ -1,0 +1,160 @@
+"""Recipes with teachers: what they and the student learn from, and exact resume."""
+
+import io
+import re
+import shutil
+
+import pytest
+from rich.console import Console
+
+from seq2seq.bulk import shards
+from seq2seq.config import override_config, teacher_recipe
+from seq2seq.errors import ConfigError, CorpusError, TrainingError
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import load_model_config
+from seq2seq.training import train
+from seq2seq.training.run_state import resume_command
+from tests.command import run
+from tests.runs import InterruptAfter, assert_same_run
+from tests.toy import toy_config
+
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+CHANGES = {"encoder": {"units": 10}, "decoder": {"units": 10}, "training": {"epochs": 1}, "search": {"beam_size": 1}}
+
+
+@pytest.fixture(scope="module")
+def recipe(corpus):
+    """Two small teachers, and text that the recipe holds out of its corpus."""
+    return toy_config(
+        corpus,
+        data={"valid": {"fraction": 0.1}, "source_language": "en", "target_language": "de"},
+        teachers={"count": 2, "changes": CHANGES},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert train(recipe, folder).end
+    return folder
+
+
+def rows_of(path):
+    return [tuple(row.split("\t")) for row in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def test_the_same_in_commands_of_their_own(recipe, whole, corpus, tmp_path):
+    teachers = whole / "teachers"
+    second = train(teacher_recipe(recipe, 2), tmp_path / "second")
+    assert_same_run(teachers / "2", second.directory)
+    assert load_model_config(teachers / "2").encoder.units == 10
+    held_out = {row[0] for row in rows_of(teachers / "valid.tsv")}
+    left = [row for row in rows_of(corpus / "train.tsv") if row[0] not in held_out]
+    assert 0 < len(held_out) < 40
+    (tmp_path / "left.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in left), encoding="utf-8")
+    both = "--forward", teachers / "1", "--forward", teachers / "2", "--ensemble"
+    assert run("data", "diversify", "-i", tmp_path / "left.tsv", *both, "-q", "-o", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "train.tsv").read_bytes() == (teachers / "train.tsv").read_bytes()
+    assert {row[2] for row in rows_of(teachers / "train.tsv")} == {"original", "forward-1"}
+    student = override_config(
+        recipe,
+        {
+            "teachers": {"count": 0},
+            "data.train": {"tsv": str(tmp_path / "out" / "train.tsv"), "columns": [1, 2], "header": False},
+            "data.valid": {"tsv": str(teachers / "valid.tsv"), "columns": [1, 2], "header": False},
+        },
+    )
+    assert train(student, tmp_path / "student").end
+    assert_same_run(whole, tmp_path / "student")
+    assert load_model_config(whole).teachers.count == 0
+
+
+def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monkeypatch):
+    folder, screen = tmp_path / "run", io.StringIO()
+    console = Console(file=screen, width=250)
+    report = train(recipe, folder, [InterruptAfter(14)], console=console)  # in the second teacher
+    assert report.end is None
+    assert report.directory == folder / "teachers" / "2"
+    assert f"Resume with: seq2seq train {folder}/teachers.yaml --output {folder}" in screen.getvalue()
+    translate_shard, translate, calls = shards.translate_shard, Translator.translate, []
+
+    def in_small_chunks(*arguments, **options):
+        return translate_shard(*arguments, **options, chunk=40)
+
+    def interrupted(*arguments, **options):
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return translate(*arguments, **options)
+
+    monkeypatch.setattr(shards, "translate_shard", in_small_chunks)
+    monkeypatch.setattr(Translator, "translate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder, console=console)
+    assert not (folder / "teachers" / "train.tsv").exists()
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    assert train(recipe, moved, [InterruptAfter(13)], console=console).end is None  # in the student
+    assert resume_command(moved) == f"seq2seq train {moved}/config.yaml"
+    shutil.rmtree(moved / "teachers" / "1")  # is not needed any more
+    assert run("train", moved / "teachers.yaml", "--output", moved) == 0
+    assert_same_run(whole, moved)
+    assert re.findall(r"^(?:teacher|translating|student).*$", screen.getvalue(), re.MULTILINE) == [
+        f"teacher 1 of 2: {folder}/teachers/1",
+        f"teacher 2 of 2: {folder}/teachers/2",
+        f"teacher 2 of 2: {folder}/teachers/2",
+        *["translating 105 training pairs with 2 teachers"] * 2,
+        f"student: {moved}",
+    ]
+
+
+def test_finished_teachers_keep_their_recipe(recipe, whole, tmp_path):
+    before = (whole / "teachers.yaml").read_bytes()
+    with pytest.raises(TrainingError) as error:
+        train(override_config(recipe, {"teachers.changes.encoder.units": 12}), whole)
+    said = f"{whole}/teachers/1: this teacher is finished, and has been trained with a different recipe; changed: enc"
+    assert str(error.value).startswith(said)
+    with pytest.raises(TrainingError, match=rf"^{whole}: has a run with a different recipe; changed: batching"):
+        train(
+            override_config(recipe, {"batching.max_tokens": 190, "teachers.changes.batching": {"max_tokens": 200}}),
+            whole,
+        )
+    assert (whole / "teachers.yaml").read_bytes() == before
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "teachers" / "train.tsv").unlink()
+    with pytest.raises(TrainingError, match=r"has a run without teachers, or without its teachers/train\.tsv"):
+        train(recipe, tmp_path / "run")
+
+
+def test_longer_training_of_the_student_alone(recipe, whole, tmp_path):
+    folder, screen = tmp_path / "run", io.StringIO()
+    shutil.copytree(whole, folder)
+    changed = override_config(recipe, {"training.epochs": 3, "training.learning_rate": 0.002})
+    report = train(changed, folder, console=Console(file=screen, width=250), allow_changes=True)
+    assert [entry["epoch"] for entry in report.history] == [1, 2, 3]
+    said = "warning: teacher 2 is finished, and keeps its model; changed to no effect: training.learning_rate\n"
+    assert said in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"teachers.count": 0}, "teachers: 'count' is 0, and 'changes' has no effect"),
+        ({"stages": [{}, {}]}, "'teachers' are for a recipe without 'stages'"),
+        ({"training.distribution": "multi_worker"}, "'teachers' are for one machine"),
+        ({"data.train": {"mixture": [{"tsv": "a", "weight": 1}, {"tsv": "b", "weight": 2}]}}, "'teachers' make one ta"),
+        ({"teachers.changes.seed": 4}, "recipe: teachers.changes: 'seed' cannot be changed"),
+        ({"teachers.changes.data": {"filters": {"max_tokens": 9}}}, "'data.filters.max_tokens' cannot be changed"),
+        ({"teachers.changes.encoder.unit": 4}, "recipe: teachers.changes: unknown key 'encoder.unit'"),
+        ({"teachers.changes.encoder.units": 0}, "recipe: teachers.changes: 'encoder.units': found 0"),
+    ],
+)
+def test_impossible_teachers(recipe, changes, expected):
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        override_config(recipe, changes)
+
+
+def test_missing_text_is_said_before_a_teacher_trains(recipe, tmp_path):
+    with pytest.raises(CorpusError, match=r"teachers: nowhere\.tsv: no such file"):
+        train(override_config(recipe, {"data.test": {"tsv": "nowhere.tsv"}}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
