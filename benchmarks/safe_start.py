@@ -36,9 +36,11 @@ def begin(config: Config, updates: int) -> dict[str, float]:
 
     ends = {"updates": updates, "epochs": None, "checkpoint_minutes": 600.0, "keep_last": 0, "keep_best": 0}
     measured = {"metric": "loss", "compute_bleu": False, "interval_updates": updates}
-    changes = {"training": ends, "validation": measured, "teachers": {"count": 0, "changes": {}}}
+    changes = {"training": ends, "validation": measured}
+    if config.task == "translation":  # of the student alone
+        changes["teachers"] = {"count": 0, "changes": {}}
     config = config.model_copy(
-        update={name: getattr(config, name).model_copy(update=values) for name, values in changes.items() if hasattr(config, name)}
+        update={name: getattr(config, name).model_copy(update=values) for name, values in changes.items()}
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
