@@ -138,6 +138,7 @@ def test_every_key_that_holds_a_path_says_so():
         "columns",
         "score_column",
         "stages",
+        "changes",
         "reverse_tag",
         "source_tag",
     }  # keys that hold text, and no path
