@@ -14,12 +14,19 @@ from seq2seq.config.corpus import CORPUS_KINDS, SIDES
 from seq2seq.config.objective import TeachersConfig
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import MAX_SEED, TASK_CONFIGS, Config, TranslationConfig
+from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section
 from seq2seq.config.yaml_text import Unquoted, fit_types, load_yaml
 from seq2seq.errors import ConfigError, suggest_similar
 from seq2seq.storage.files import is_stream, missing, place_name
 
-SEED_STEP = 1_000_000  # between the seeds of two stages; far apart, since runs often have the seeds 1, 2, 3
+# Between the seeds of two stages, or of the teachers of two runs; far apart, since runs often have the seeds 1, 2, 3.
+SEED_STEP = 1_000_000
+
+# Search options with which teachers do not translate the training text.
+NOT_FOR_TEACHERS = (
+    "n_best", "shortlist", "int8", "glossary", "confidence", "language_model", "ensemble_weights", "rerank_model",
+)  # fmt: skip
 
 
 @check_arguments()
@@ -237,12 +244,15 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
     return _override_part(config.model_copy(update={"stages": ()}), keys, label)
 
 
-def teacher_recipe(config: TranslationConfig, seed: int, origin: str = "") -> TranslationConfig:
-    """The recipe of a teacher: that of the run, with a seed and the keys that `teachers.changes` changes.
+def teacher_recipe(config: TranslationConfig, number: int, origin: str = "") -> TranslationConfig:
+    """The recipe of a teacher: that of the run, with the keys that `teachers.changes` changes, and a seed of its own.
+
+    The teachers of a run with seed 1 have the seeds 1, 2 and so on; with each higher seed, they are higher by
+    `SEED_STEP`.
 
     Args:
         config: The recipe of the run.
-        seed: Random seed of the teacher, from 1.
+        number: Number of the teacher, from 1.
         origin: Beginning of errors.
 
     Raises:
@@ -256,8 +266,15 @@ def teacher_recipe(config: TranslationConfig, seed: int, origin: str = "") -> Tr
                 f"{label}: '{key}' cannot be changed: teachers learn the same task from the same text, each with a "
                 "seed of its own. Leave it out."
             )
+    for name in NOT_FOR_TEACHERS:  # those of the student's search are left out
+        if f"search.{name}" in keys:
+            raise ConfigError(
+                f"{label}: 'search.{name}' cannot be changed: teachers translate together, and without files that are "
+                "made from a model. Leave it out, or translate with `seq2seq data diversify`."
+            )
+        keys[f"search.{name}"] = SearchOptions.model_fields[name].default
     alone = config.model_copy(update={"teachers": TeachersConfig()})
-    recipe = _override_part(alone, keys | {"seed": seed}, label)
+    recipe = _override_part(alone, keys | {"seed": ((config.seed - 1) * SEED_STEP + number) % MAX_SEED}, label)
     assert isinstance(recipe, TranslationConfig)
     return recipe
 

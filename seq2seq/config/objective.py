@@ -90,7 +90,7 @@ class TeachersConfig(Section):
 
     count: int = field(
         0,
-        "Number of teachers, which differ in their random seed: 1, 2 and so on. 0: none.",
+        "Number of teachers, which differ in their random seed; with `seed: 1`, theirs are 1, 2 and so on. 0: none.",
         unit="models",
         paper="Kim and Rush 2016, section 3.2",
         ge=0,
@@ -100,9 +100,3 @@ class TeachersConfig(Section):
         "Keys that differ in the recipe of the teachers, by section, e.g. `{encoder: {units: 384}}`. Their `search` "
         "translates the training text.",
     )
-
-    @model_validator(mode="after")
-    def _check_count(self) -> Self:
-        if self.changes and not self.count:
-            raise ValueError("'count' is 0, and 'changes' has no effect: set 'count' to the number of teachers")
-        return self

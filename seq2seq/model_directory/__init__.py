@@ -1,5 +1,6 @@
 """A trained model on disk."""
 
+from pathlib import Path
 from typing import Literal
 
 WeightsDtype = Literal["float32", "float16"]  # of the stored weights; they are read as float32
@@ -9,3 +10,10 @@ LAST_CHECKPOINT = "checkpoints/last.safetensors"  # a run that has it resumes
 # Folders of the runs that are trained before that of the model; `NAME.yaml` beside one is the complete recipe.
 STAGES = "stages"  # all stages but the last one
 TEACHERS = "teachers"
+
+
+def whole_recipe(directory: Path) -> Path | None:
+    """The complete recipe of the run that this directory of a stage or a teacher belongs to; None for any other run."""
+    folder = directory.parent
+    recipe = folder.parent / f"{folder.name}.yaml"
+    return recipe if folder.name in (STAGES, TEACHERS) and recipe.exists() else None

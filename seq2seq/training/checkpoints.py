@@ -127,7 +127,7 @@ def check_finished(directory: Path, config: Config, allow_changes: bool = False)
     """
     _, changed = _compare(load_model_config(directory), config, IDLE_KEYS)
     if changed and not allow_changes:
-        if directory.parent.name == STAGES:
+        if directory.parent.name == STAGES:  # a teacher otherwise
             part, later = "stage", f"a later stage, set the key in its section: --set stages.{directory.name}."
             later += f"{changed[0]}=VALUE"
         else:

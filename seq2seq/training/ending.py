@@ -80,7 +80,7 @@ def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Compariso
     is_planned = loop.end.reason is StopReason.UPDATES and loop.run_state.plan is not None
     early = early_notice(loop.config.training.minutes, loop.run_state.seconds) if is_planned else ""
     longer = how_to_continue(loop.config, loop.run_state, directory)
-    display.print(f"finished: {loop.end.message}" + (early and f"; {early}. To continue: {longer}"))
+    display.print(f"finished: {loop.end.message}" + (early and f"; {early}" + (longer and f". To continue: {longer}")))
     if loop.run_state.best is None:
         display.print(
             "no validation was clearly better than token frequencies: this model has learnt next to nothing, and its "

@@ -119,7 +119,7 @@ def train(
         report = _train_parts(teacher_runs(config, directory, allow_changes), train_part, display)
         if report is not None and report.end is None:
             return report
-        with _on_stop_signals(partial(_end_at_once, display)):
+        with lock_run(directory), _on_stop_signals(partial(_end_at_once, display)):
             translate_training_text(config, directory, display)
         display.print(f"student: {directory}")
         return train_part(student_recipe(config, directory), directory)

@@ -11,7 +11,7 @@ from seq2seq.config import Config, TrainingConfig
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import STAGES, TEACHERS
+from seq2seq.model_directory import whole_recipe
 from seq2seq.model_directory.directory import CONFIG
 from seq2seq.plurals import pluralize
 from seq2seq.training.averaging import rank
@@ -200,15 +200,14 @@ def nothing_left(config: Config, run_state: RunState, end: StopResult, directory
 
 def resume_command(directory: Path) -> str:
     """The command that resumes a run, by its recorded recipe; with what follows a teacher, or a stage."""
-    if directory.parent.name in (STAGES, TEACHERS):
-        whole = directory.parent.parent
-        return f"seq2seq train {quote(str(whole / f'{directory.parent.name}.yaml'))} --output {quote(str(whole))}"
+    if (recipe := whole_recipe(directory)) is not None:
+        return f"seq2seq train {quote(str(recipe))} --output {quote(str(recipe.parent))}"
     return f"seq2seq train {quote(str(directory / CONFIG))}"
 
 
 def how_to_continue(config: Config, run_state: RunState, directory: Path) -> str:
     """The command that would continue a finished run; "" if only a callback ended it, or another run follows."""
-    if directory.parent.name in (STAGES, TEACHERS):
+    if whole_recipe(directory) is not None:
         return ""
     training, validation, more = config.training, config.validation, []
     updates = run_state.total_batches // training.accumulation_steps

@@ -8,22 +8,23 @@ from typing import Any
 from seq2seq.bulk.diversification import (
     BATCH,
     ORIGINAL,
-    PARTS,
     TABLE,
     Synthesis,
     copy_sides,
     translate_side,
     write_table,
 )
-from seq2seq.config import TranslationConfig, dump_config, override_config, teacher_recipe
+from seq2seq.config import TranslationConfig, dump_config, override_config, parse_config_text, teacher_recipe
 from seq2seq.config.objective import TeachersConfig
 from seq2seq.corpora import SentencePair
 from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.held_out import open_train, open_valid
+from seq2seq.data.encoded import valid_filters
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import TEACHERS
 from seq2seq.model_directory.directory import CONFIG, METADATA
+from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
 from seq2seq.training.checkpoints import LAST, check_finished, check_recipe
@@ -43,29 +44,55 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
     """
     folders = [directory / TEACHERS / str(seed) for seed in range(1, config.teachers.count + 1)]
     has_begun = [(folder / CONFIG).exists() for folder in folders]
-    is_translated, are_trained = ((directory / TEACHERS / name).exists() for name in (TABLE, PARTS))
+    is_translated, recorded = (directory / TEACHERS / TABLE).exists(), directory / f"{TEACHERS}.yaml"
+    if is_translated and recorded.exists():
+        config = _check_teachers(recorded, config, allow_changes)
     if (directory / CONFIG).exists() and not is_translated:
         raise TrainingError(
             f"{directory}: has a run without teachers, or without its {TEACHERS}/{TABLE}. Give another --output."
         )
     if (directory / METADATA).exists() and not (directory / LAST).exists():
         raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
+    check_other_models(config, resumes=(directory / LAST).exists())
     runs = []
     for seed, folder in enumerate(folders, start=1):
         teacher = teacher_recipe(config, seed)
-        is_done = is_translated or are_trained or any(has_begun[seed:])
+        # The last teacher is looked at again until the table exists, so that changed text is noticed.
+        is_done = is_translated or (has_begun[seed - 1] and any(has_begun[seed:]))
         if seed == 1 and not is_done and not has_begun[0]:
             check_files(teacher, TEACHERS)
         changed = check_finished(folder, teacher, allow_changes) if is_done and has_begun[seed - 1] else []
+        if not is_translated and (text := [key for key in changed if key.startswith("data.")]):
+            raise TrainingError(
+                f"{folder}: this teacher has been trained on other text; changed: {', '.join(text)}. Undo the change, "
+                "or give another --output."
+            )
         if not is_done and (folder / LAST).exists():
             check_recipe(folder, teacher, allow_changes)
         runs.append(PartRun(f"teacher {seed} of {len(folders)}", folder, teacher, is_done, changed))
     if (directory / LAST).exists():
         check_recipe(directory, student_recipe(config, directory), allow_changes)
     directory.mkdir(parents=True, exist_ok=True)
-    with atomic_write(directory / f"{TEACHERS}.yaml") as partial:
+    with atomic_write(recorded) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
     return runs
+
+
+def _check_teachers(recorded: Path, config: TranslationConfig, allow_changes: bool) -> TranslationConfig:
+    """Check that the teachers are those that have translated; with `allow_changes`, return the recipe with those.
+
+    Raises:
+        TrainingError: They are not, and `allow_changes` is false.
+    """
+    before = parse_config_text(recorded.read_bytes(), str(recorded))
+    assert isinstance(before, TranslationConfig)
+    if before.teachers != config.teachers and not allow_changes:
+        raise TrainingError(
+            f"{recorded.parent}: the translations of its teachers are made, but 'teachers' has changed since. To "
+            "continue with the translations as they are, give --allow-changes; to train other teachers, give another "
+            "--output."
+        )
+    return config.model_copy(update={"teachers": before.teachers})
 
 
 def student_recipe(config: TranslationConfig, directory: Path) -> TranslationConfig:
@@ -98,11 +125,10 @@ def translate_training_text(config: TranslationConfig, directory: Path, display:
     count = copy_sides(_plain(kept), folder, data.train.name())
     if data.valid.held_out:
         with atomic_write(folder / HELD_OUT) as partial, partial.open("w", encoding="utf-8", newline="\n") as table:
-            for pair in open_valid(data, parts):
+            for pair in filter_pairs(open_valid(data, parts), valid_filters(data), FilterReport()):
                 table.write("\t".join(side.replace("\t", " ") for side in pair[:2]) + "\n")
     models = tuple(folder / str(seed) for seed in range(1, config.teachers.count + 1))
-    options = teacher_recipe(config, 1).search.model_copy(update={"n_best": 1})
-    part = Synthesis("forward-1", models, "source", options)
+    part = Synthesis("forward-1", models, "source", teacher_recipe(config, 1).search)
     display.print(f"translating {pluralize(count, 'training pair')} with {pluralize(len(models), 'teacher')}")
     with display.progress_bar("translating", "lines", count) as advance:
         file = translate_side(part, folder, "float32", lambda text: display.print(f"warning: {text}"), advance)

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from seq2seq.bulk import shards
-from seq2seq.config import override_config, teacher_recipe
+from seq2seq.config import override_config, parse_config_text, teacher_recipe
 from seq2seq.errors import ConfigError, CorpusError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import load_model_config
+from seq2seq.model_directory.directory import load_model_config, read_metadata
 from seq2seq.training import train
 from seq2seq.training.run_state import resume_command
 from tests.command import run
@@ -19,7 +19,10 @@ from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config
 
 pytestmark = pytest.mark.usefixtures("shared_graphs")
-CHANGES = {"encoder": {"units": 10}, "decoder": {"units": 10}, "training": {"epochs": 1}, "search": {"beam_size": 1}}
+CHANGES = {
+    "encoder": {"units": 10}, "decoder": {"units": 10}, "batching": {"max_tokens": 200}, "training": {"epochs": 1},
+    "search": {"beam_size": 1},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,12 @@ def recipe(corpus):
     """Two small teachers, and text that the recipe holds out of its corpus."""
     return toy_config(
         corpus,
-        data={"valid": {"fraction": 0.1}, "source_language": "en", "target_language": "de"},
+        data={
+            "valid": {"fraction": 0.1},
+            "filters": {"max_tokens": 60},
+            "source_language": "en",
+            "target_language": "de",
+        },
         teachers={"count": 2, "changes": CHANGES},
     )
 
@@ -51,6 +59,9 @@ def test_the_same_in_commands_of_their_own(recipe, whole, corpus, tmp_path):
     held_out = {row[0] for row in rows_of(teachers / "valid.tsv")}
     left = [row for row in rows_of(corpus / "train.tsv") if row[0] not in held_out]
     assert 0 < len(held_out) < 40
+    facts = [read_metadata(folder)["corpus"]["valid"] for folder in (teachers / "1", whole)]
+    assert [len(held_out)] * 2 == [entry["kept"] for entry in facts]
+    assert facts[0]["read"] > facts[0]["kept"], "it has a repeated pair"
     (tmp_path / "left.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in left), encoding="utf-8")
     both = "--forward", teachers / "1", "--forward", teachers / "2", "--ensemble"
     assert run("data", "diversify", "-i", tmp_path / "left.tsv", *both, "-q", "-o", tmp_path / "out") == 0
@@ -67,6 +78,8 @@ def test_the_same_in_commands_of_their_own(recipe, whole, corpus, tmp_path):
     assert train(student, tmp_path / "student").end
     assert_same_run(whole, tmp_path / "student")
     assert load_model_config(whole).teachers.count == 0
+    seeds = {teacher_recipe(override_config(recipe, {"seed": seed}), n).seed for seed in (1, 2) for n in (1, 2)}
+    assert seeds == {1, 2, 1_000_001, 1_000_002}
 
 
 def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monkeypatch):
@@ -92,6 +105,8 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         train(recipe, folder, console=console)
     assert not (folder / "teachers" / "train.tsv").exists()
+    with pytest.raises(TrainingError, match=r"teachers/1: this teacher has been trained on other text; changed: data"):
+        train(override_config(recipe, {"data.valid.fraction": 0.5}), folder, allow_changes=True)
     moved = tmp_path / "moved"
     folder.rename(moved)
     assert train(recipe, moved, [InterruptAfter(13)], console=console).end is None  # in the student
@@ -99,28 +114,34 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
     shutil.rmtree(moved / "teachers" / "1")  # is not needed any more
     assert run("train", moved / "teachers.yaml", "--output", moved) == 0
     assert_same_run(whole, moved)
+    translating = "translating 105 training pairs with 2 teachers"
     assert re.findall(r"^(?:teacher|translating|student).*$", screen.getvalue(), re.MULTILINE) == [
         f"teacher 1 of 2: {folder}/teachers/1",
         f"teacher 2 of 2: {folder}/teachers/2",
         f"teacher 2 of 2: {folder}/teachers/2",
-        *["translating 105 training pairs with 2 teachers"] * 2,
+        translating,
+        f"teacher 2 of 2: {moved}/teachers/2",
+        translating,
         f"student: {moved}",
     ]
 
 
 def test_finished_teachers_keep_their_recipe(recipe, whole, tmp_path):
     before = (whole / "teachers.yaml").read_bytes()
+    for key, value in (("count", 3), ("changes.search.beam_size", 7), ("changes.encoder.units", 12)):
+        with pytest.raises(TrainingError, match=f"^{whole}: the translations of its teachers are made, but 'teachers'"):
+            train(override_config(recipe, {f"teachers.{key}": value}), whole)
     with pytest.raises(TrainingError) as error:
-        train(override_config(recipe, {"teachers.changes.encoder.units": 12}), whole)
-    said = f"{whole}/teachers/1: this teacher is finished, and has been trained with a different recipe; changed: enc"
+        train(override_config(recipe, {"decoder.dropout": 0.3}), whole)
+    said = f"{whole}/teachers/1: this teacher is finished, and has been trained with a different recipe; changed: deco"
     assert str(error.value).startswith(said)
     with pytest.raises(TrainingError, match=rf"^{whole}: has a run with a different recipe; changed: batching"):
-        train(
-            override_config(recipe, {"batching.max_tokens": 190, "teachers.changes.batching": {"max_tokens": 200}}),
-            whole,
-        )
+        train(override_config(recipe, {"batching.max_tokens": 190}), whole)
     assert (whole / "teachers.yaml").read_bytes() == before
     shutil.copytree(whole, tmp_path / "run")
+    other = override_config(recipe, {"teachers.count": 1, "training.epochs": 3})
+    train(other, tmp_path / "run", allow_changes=True)
+    assert parse_config_text((tmp_path / "run" / "teachers.yaml").read_bytes(), "").teachers == recipe.teachers
     (tmp_path / "run" / "teachers" / "train.tsv").unlink()
     with pytest.raises(TrainingError, match=r"has a run without teachers, or without its teachers/train\.tsv"):
         train(recipe, tmp_path / "run")
@@ -139,12 +160,12 @@ def test_longer_training_of_the_student_alone(recipe, whole, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"teachers.count": 0}, "teachers: 'count' is 0, and 'changes' has no effect"),
         ({"stages": [{}, {}]}, "'teachers' are for a recipe without 'stages'"),
         ({"training.distribution": "multi_worker"}, "'teachers' are for one machine"),
         ({"data.train": {"mixture": [{"tsv": "a", "weight": 1}, {"tsv": "b", "weight": 2}]}}, "'teachers' make one ta"),
         ({"teachers.changes.seed": 4}, "recipe: teachers.changes: 'seed' cannot be changed"),
         ({"teachers.changes.data": {"filters": {"max_tokens": 9}}}, "'data.filters.max_tokens' cannot be changed"),
+        ({"teachers.changes.search.int8": True}, "recipe: teachers.changes: 'search.int8' cannot be changed"),
         ({"teachers.changes.encoder.unit": 4}, "recipe: teachers.changes: unknown key 'encoder.unit'"),
         ({"teachers.changes.encoder.units": 0}, "recipe: teachers.changes: 'encoder.units': found 0"),
     ],
