@@ -42,7 +42,7 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
         TrainingError: The directory has a run without teachers, or one with a different recipe.
         CorpusError, ModelDirectoryError: A file or a model is missing.
     """
-    folders = [directory / TEACHERS / str(seed) for seed in range(1, config.teachers.count + 1)]
+    folders = [directory / TEACHERS / str(number) for number in range(1, config.teachers.count + 1)]
     has_begun = [(folder / CONFIG).exists() for folder in folders]
     is_translated, recorded = (directory / TEACHERS / TABLE).exists(), directory / f"{TEACHERS}.yaml"
     if is_translated and recorded.exists():
@@ -55,13 +55,13 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
         raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
     check_other_models(config, resumes=(directory / LAST).exists())
     runs = []
-    for seed, folder in enumerate(folders, start=1):
-        teacher = teacher_recipe(config, seed)
+    for number, folder in enumerate(folders, start=1):
+        teacher = teacher_recipe(config, number)
         # The last teacher is looked at again until the table exists, so that changed text is noticed.
-        is_done = is_translated or (has_begun[seed - 1] and any(has_begun[seed:]))
-        if seed == 1 and not is_done and not has_begun[0]:
+        is_done = is_translated or (has_begun[number - 1] and any(has_begun[number:]))
+        if number == 1 and not is_done and not has_begun[0]:
             check_files(teacher, TEACHERS)
-        changed = check_finished(folder, teacher, allow_changes) if is_done and has_begun[seed - 1] else []
+        changed = check_finished(folder, teacher, allow_changes) if is_done and has_begun[number - 1] else []
         if not is_translated and (text := [key for key in changed if key.startswith("data.")]):
             raise TrainingError(
                 f"{folder}: this teacher has been trained on other text; changed: {', '.join(text)}. Undo the change, "
@@ -69,7 +69,7 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
             )
         if not is_done and (folder / LAST).exists():
             check_recipe(folder, teacher, allow_changes)
-        runs.append(PartRun(f"teacher {seed} of {len(folders)}", folder, teacher, is_done, changed))
+        runs.append(PartRun(f"teacher {number} of {len(folders)}", folder, teacher, is_done, changed))
     if (directory / LAST).exists():
         check_recipe(directory, student_recipe(config, directory), allow_changes)
     directory.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def translate_training_text(config: TranslationConfig, directory: Path, display:
         with atomic_write(folder / HELD_OUT) as partial, partial.open("w", encoding="utf-8", newline="\n") as table:
             for pair in filter_pairs(open_valid(data, parts), valid_filters(data), FilterReport()):
                 table.write("\t".join(side.replace("\t", " ") for side in pair[:2]) + "\n")
-    models = tuple(folder / str(seed) for seed in range(1, config.teachers.count + 1))
+    models = tuple(folder / str(number) for number in range(1, config.teachers.count + 1))
     part = Synthesis("forward-1", models, "source", teacher_recipe(config, 1).search)
     display.print(f"translating {pluralize(count, 'training pair')} with {pluralize(len(models), 'teacher')}")
     with display.progress_bar("translating", "lines", count) as advance:
