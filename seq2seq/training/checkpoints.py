@@ -19,6 +19,7 @@ from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory import LAST_CHECKPOINT, LOCK_FILE, STAGES
 from seq2seq.model_directory.directory import (
     HISTORY,
+    METADATA,
     create_model_directory,
     load_model_config,
     read_history,
@@ -85,6 +86,16 @@ def restore(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: str) 
         raise TrainingError(f"{origin}: does not fit this model and optimizer; '{differ[0][0]}' differs.")
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def refuse_model_without_checkpoint(directory: Path) -> None:
+    """Refuse to train into a directory whose model cannot be trained further.
+
+    Raises:
+        TrainingError: It has a model, but no checkpoint.
+    """
+    if (directory / METADATA).exists() and not (directory / LAST).exists():
+        raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
 
 
 def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -> tuple[Config, list[str]]:

@@ -16,13 +16,18 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, TranslationConfig
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
-from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.model_directory.directory import load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.callbacks import check_callbacks
-from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
+from seq2seq.training.checkpoints import (
+    LAST,
+    RunDirectory,
+    check_recipe,
+    lock_run,
+    refuse_model_without_checkpoint,
+)
 from seq2seq.training.display import CPUTimer, Display, TensorBoardWriter, make_display
 from seq2seq.training.ending import baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
@@ -128,9 +133,8 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
+        refuse_model_without_checkpoint(directory)
         replicas.barrier()  # until all workers have looked
-        if not resumes and (directory / METADATA).exists():
-            raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         check_other_models(config, resumes=resumes)
         config = with_batch_tokens(config, machine.device)

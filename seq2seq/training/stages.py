@@ -8,10 +8,10 @@ from seq2seq.config import Config, dump_config, stage_recipe
 from seq2seq.corpora import open_corpus
 from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
 from seq2seq.model_directory import STAGES
-from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
+from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import LAST, check_finished, check_recipe
+from seq2seq.training.checkpoints import LAST, check_finished, check_recipe, refuse_model_without_checkpoint
 
 
 class PartRun(NamedTuple):
@@ -45,8 +45,7 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
     has_begun = [(folder / CONFIG).exists() for folder in folders]
     if has_begun[-1] and not all(has_begun):
         raise TrainingError(f"{directory}: has a run without stages, or with fewer of them. Give another --output.")
-    if (directory / METADATA).exists() and not (directory / LAST).exists():
-        raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
+    refuse_model_without_checkpoint(directory)
     runs = []
     for number, folder in enumerate(folders):
         before = None if number == 0 else folders[number - 1]
@@ -60,10 +59,15 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
         if not is_done and (folder / LAST).exists():  # now, before `stages.yaml` is written
             check_recipe(folder, stage, allow_changes)
         runs.append(PartRun(f"stage {number + 1} of {count}", folder, stage, is_done, changed))
-    directory.mkdir(parents=True, exist_ok=True)
-    with atomic_write(directory / f"{STAGES}.yaml") as partial:
-        partial.write_text(dump_config(config), encoding="utf-8")
+    record_recipe(config, directory / f"{STAGES}.yaml")
     return runs
+
+
+def record_recipe(config: Config, file: Path) -> None:
+    """Write the complete recipe of several runs into their directory, which is made if it does not exist."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as partial:
+        partial.write_text(dump_config(config), encoding="utf-8")
 
 
 def check_files(config: Config, label: str, before: Collection[Path] = ()) -> None:

@@ -14,7 +14,7 @@ from seq2seq.bulk.diversification import (
     translate_side,
     write_table,
 )
-from seq2seq.config import TranslationConfig, dump_config, override_config, parse_config_text, teacher_recipe
+from seq2seq.config import TranslationConfig, override_config, parse_config_text, teacher_recipe
 from seq2seq.config.objective import TeachersConfig
 from seq2seq.corpora import SentencePair
 from seq2seq.corpora.chunks import chunks
@@ -23,13 +23,13 @@ from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.encoded import valid_filters
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import TEACHERS
-from seq2seq.model_directory.directory import CONFIG, METADATA
+from seq2seq.model_directory.directory import CONFIG
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import LAST, check_finished, check_recipe
+from seq2seq.training.checkpoints import LAST, check_finished, check_recipe, refuse_model_without_checkpoint
 from seq2seq.training.display import Display
-from seq2seq.training.stages import PartRun, check_files
+from seq2seq.training.stages import PartRun, check_files, record_recipe
 
 HELD_OUT = "valid.tsv"  # the held-out pairs of a recipe, which would be others in the table
 PAIRS = {"columns": [1, 2], "header": False}
@@ -51,8 +51,7 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
         raise TrainingError(
             f"{directory}: has a run without teachers, or without its {TEACHERS}/{TABLE}. Give another --output."
         )
-    if (directory / METADATA).exists() and not (directory / LAST).exists():
-        raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
+    refuse_model_without_checkpoint(directory)
     check_other_models(config, resumes=(directory / LAST).exists())
     runs = []
     for number, folder in enumerate(folders, start=1):
@@ -72,9 +71,7 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
         runs.append(PartRun(f"teacher {number} of {len(folders)}", folder, teacher, is_done, changed))
     if (directory / LAST).exists():
         check_recipe(directory, student_recipe(config, directory), allow_changes)
-    directory.mkdir(parents=True, exist_ok=True)
-    with atomic_write(recorded) as partial:
-        partial.write_text(dump_config(config), encoding="utf-8")
+    record_recipe(config, recorded)
     return runs
 
 
