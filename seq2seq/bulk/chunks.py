@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from seq2seq.config import SearchOptions
-from seq2seq.config.loading import flatten
+from seq2seq.config.overrides import flatten
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.lines import count_lines, decode_lines, open_text
 from seq2seq.data.progress import ProgressCallback, no_progress

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from seq2seq.bulk.chunks import Job
+from seq2seq.bulk.shard import Shard
+from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
 from seq2seq.config.corpus import SIDES
 from seq2seq.config.precision import Precision
@@ -20,6 +22,7 @@ from seq2seq.corpora.chunks import chunks
 from seq2seq.corpora.filters import FilterReport
 from seq2seq.data.progress import ProgressCallback
 from seq2seq.errors import CorpusError
+from seq2seq.inference.translator import Translator
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 from seq2seq.storage.files import atomic_write
 
@@ -89,10 +92,6 @@ def translate_side(
         BulkError: Another process is translating this side.
         ModelDirectoryError: A model is incomplete or damaged.
     """
-    from seq2seq.bulk.shard import Shard
-    from seq2seq.bulk.shards import translate_shard
-    from seq2seq.inference.translator import Translator
-
     translator = Translator.load(part.models, precision, on_warning=on_warning)
     translator.check(part.options)
     job = part.job(folder, precision)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -10,14 +10,13 @@ from seq2seq.cli.arguments import ComputePrecision, PairsFile, Quiet, SourceFile
 from seq2seq.cli.console import import_tensorflow, print_stderr, progress_bar, warn
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.cli.pairs import Pairs
-from seq2seq.config import TranslationConfig
+from seq2seq.config import SearchOptions, TranslationConfig
 from seq2seq.errors import ConfigError
 from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.streams import check_inputs
 
-if TYPE_CHECKING:
-    from seq2seq.bulk.diversification import Synthesis
+Part = tuple[str, tuple[Path, ...], Literal["source", "target"], SearchOptions]  # the fields of a `Synthesis`
 
 
 @with_search_options("n_best", "confidence")
@@ -70,12 +69,13 @@ def diversify(
     pairs = Pairs(source, target, input_file)
     pairs.check()
     check_inputs(pairs.files)
-    work = _plan(forward or [], backward or [], ensemble, search)
-    from seq2seq.bulk.diversification import TABLE, copy_sides, translate_side, write_table
+    planned = _plan(forward or [], backward or [], ensemble, search)
+    import_tensorflow()
+    from seq2seq.bulk.diversification import TABLE, Synthesis, copy_sides, translate_side, write_table
 
+    work = [Synthesis(*part) for part in planned]
     with pairs.chunks() as chunks:
         count = copy_sides(chunks, output, pairs.name)
-    import_tensorflow()
     files = {}
     for part in work:
         with progress_bar(f"translating {part.origin}", count, hidden=quiet) as advance:
@@ -94,18 +94,14 @@ def diversify(
     )
 
 
-def _plan(
-    forward: Sequence[Path], backward: Sequence[Path], ensemble: bool, search: dict[str, Any]
-) -> "list[Synthesis]":
+def _plan(forward: Sequence[Path], backward: Sequence[Path], ensemble: bool, search: dict[str, Any]) -> list[Part]:
     """The translations to make; recipes and options are read, so wrong ones are errors before TensorFlow is loaded.
 
     Raises:
         ConfigError: An option is not accepted; or a model translates in another direction than the first one.
         ModelDirectoryError: A directory does not have a translation model.
     """
-    from seq2seq.bulk.diversification import Synthesis
-
-    work: list[Synthesis] = []
+    work: list[Part] = []
     known: tuple[Path, tuple[str | None, ...]] | None = None
     for name, models in (("forward", forward), ("backward", backward)):
         groups = [tuple(models)] if ensemble and models else [(model,) for model in models]
@@ -123,5 +119,5 @@ def _plan(
                         "translate in the opposite direction."
                     )
                 known = known or (model, languages)
-            work.append(Synthesis(f"{name}-{number}", group, "source" if name == "forward" else "target", options))
+            work.append((f"{name}-{number}", group, "source" if name == "forward" else "target", options))
     return work

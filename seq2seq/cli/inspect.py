@@ -41,12 +41,18 @@ def inspect(
 
 def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Format the result of `inspect_model` as rows of text by title."""
+    from seq2seq.model_directory.inspection import describe_teachers
+
     parameters, corpus = found["parameters"], found["corpus"]
     total = parameters["total"]
     parts, unit = corpus.get("train", []), _unit(found)
     named = {f"train {number}" if len(parts) > 1 else "train": part for number, part in enumerate(parts, start=1)}
     named |= {"valid": corpus["valid"]} if "valid" in corpus else {}
-    others = {name: value for name, value in corpus.items() if name not in ("train", "valid", "source_lines")}
+    others = {
+        name: value for name, value in corpus.items() if name not in ("train", "valid", "source_lines", "teachers")
+    }
+    if teachers := describe_teachers(corpus):
+        others["teachers"] = f"the training corpus has {teachers}"
     if lines := corpus.get("source_lines"):
         others["source_lines"] = (
             f"the longest has {pluralize(lines['max_tokens'], 'token')}; 99% have at most "

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 
 from seq2seq.config.schema import nested_section
+from seq2seq.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,14 @@ def load_yaml(text: str | bytes) -> Any:
         raise yaml.YAMLError("it is nested too deeply.") from None
     except (ValueError, KeyError, AttributeError) as error:  # raised by PyYAML, or by an integer of thousands of digits
         raise yaml.YAMLError(str(error)) from None
+
+
+def read_yaml(text: str | bytes, complaint: str) -> Any:
+    """Parse YAML with `load_yaml`, with a `ConfigError` that begins with `complaint`."""
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{complaint}: {error}") from None
 
 
 def fit_types(value: Any, annotation: Any) -> Any:

@@ -166,10 +166,10 @@ def _without_folders(metadata: Mapping[str, Any], config: Config, stripped: Conf
         return {**facts, "name": bare.get(name, PurePath(name).name)}
 
     corpus = metadata["corpus"]
-    return {
-        **metadata,
-        "corpus": {**corpus, "train": [named(part) for part in corpus["train"]], "valid": named(corpus["valid"])},
-    }
+    named_corpora = {"train": [named(part) for part in corpus["train"]], "valid": named(corpus["valid"])}
+    if teachers := corpus.get("teachers"):
+        named_corpora["teachers"] = teachers | {"translated": [named(part) for part in teachers["translated"]]}
+    return {**metadata, "corpus": {**corpus, **named_corpora}}
 
 
 class _Score(BaseModel):

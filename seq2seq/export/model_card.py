@@ -14,6 +14,7 @@ from seq2seq.evaluation.text_checks import SMALL_SET
 from seq2seq.evaluation.tokenizers import bleu_tokenizer
 from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.inference.segments import UNKNOWN_MAX_TOKENS
+from seq2seq.model_directory.inspection import describe_teachers
 from seq2seq.plurals import pluralize
 
 BAR = "\\|"  # Markdown ends a cell at an unescaped bar, even in a code span
@@ -155,7 +156,8 @@ def _corpora(corpus: Mapping[str, Any], unit: str) -> str:
         for use, part in parts
     ]
     head = ["for", "corpus", f"{unit}s read", f"{unit}s kept", "source tokens", "target tokens"]
-    return _table(head, rows) if rows else "Unknown."
+    table = _table(head, rows) if rows else "Unknown."
+    return f"{table}\n\nThe training corpus has {text}." if (text := describe_teachers(corpus)) else table
 
 
 def _model(about: Mapping[str, Any]) -> str:

@@ -104,6 +104,15 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     }
 
 
+def describe_teachers(corpus: Mapping[str, Any]) -> str:
+    """What the training corpus of a student has, from the facts about its corpora; "" for any other model."""
+    if not (about := corpus.get("teachers")):
+        return ""
+    names = ", ".join(part["name"] for part in about["translated"])
+    models = "a teacher that was" if about["count"] == 1 else f"an ensemble of {about['count']} teachers that were"
+    return f"the pairs of {names}, and translations of their source sentences by {models} trained on the same pairs"
+
+
 def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[str, Any]:
     parts = corpus.get("train", [])
 

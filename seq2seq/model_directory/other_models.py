@@ -9,7 +9,7 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import load_recipe, read_metadata
 from seq2seq.model_directory.pretrained import find_other_model
 
-TEACHERS = "training.distillation.teachers"
+TEACHERS_KEY = "training.distillation.teachers"
 
 
 def check_other_models(config: Config, made_before: Collection[Path] = (), *, resumes: bool = False) -> None:
@@ -51,5 +51,5 @@ def find_teacher(config: Config, model: str) -> Path:
     try:
         load_recipe(folder, type(config))
     except ModelDirectoryError as error:
-        raise ModelDirectoryError(f"{TEACHERS}: {error}") from None
+        raise ModelDirectoryError(f"{TEACHERS_KEY}: {error}") from None
     return folder

@@ -15,8 +15,8 @@ from rich.console import Console
 from seq2seq.analysis.comparison import group_difference, summarize
 from seq2seq.arguments import check_arguments
 from seq2seq.config import TranslationConfig
-from seq2seq.config.loading import override_strings
 from seq2seq.config.network import CLOCKWORK_GROUPS, CellName
+from seq2seq.config.overrides import override_strings
 from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.errors import ArgumentError, TrainingError
 from seq2seq.evaluation.metrics import evaluate

@@ -14,7 +14,7 @@ import numpy as np
 from seq2seq.config import CorpusConfig, TranslationConfig, override_config, validate_config
 from seq2seq.config.corpus import ValidConfig
 from seq2seq.config.data import DataConfig
-from seq2seq.config.loading import override_values
+from seq2seq.config.overrides import override_values
 from seq2seq.config.section import MAX_INTEGER
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus

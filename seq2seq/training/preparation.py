@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seq2seq.config import Config
+from seq2seq.config import Config, TranslationConfig, parse_config_text
 from seq2seq.config.data import SentenceFilterConfig, TokenizerConfig, TokenizerPart
 from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import RATIO_METHOD, FilterReport, filter_pairs
@@ -20,6 +20,7 @@ from seq2seq.data.subword_sampling import SubwordSampling
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.inference.segments import SourceLines
+from seq2seq.model_directory import TEACHERS
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.model_directory.pretrained import find_other_model
 from seq2seq.plurals import pluralize
@@ -40,8 +41,9 @@ class TrainingData:
         valid_pairs: Text of the validation corpus, for translation.
         corpus_stats: Statistics of `train` (a list of corpora) and `valid`: `name`; pairs `read` and `kept`, and
             `dropped` by reason; usual `length_ratios`, see `FilterReport`; `source_tokens` and `target_tokens`, EOS
-            included, of the sides that are read; for `train` also the `share` of an epoch, 0 to 1; and `source_lines`,
-            which a translator needs.
+            included, of the sides that are read; for `train` also the `share` of an epoch, 0 to 1; `source_lines`,
+            which a translator needs; and, if `train` has translations of the run's teachers, `teachers`: their `count`,
+            and the corpora that they have `translated`.
         corpus_unit: Unit in which the corpora are counted: pair or sentence.
         sides: Sides of the corpora that are read.
         forward: `train` without the exchanged pairs of `data.reverse_tag`: what a model is to translate.
@@ -128,6 +130,8 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
+    if (whole := folder / f"{TEACHERS}.yaml").exists():
+        facts["teachers"] = _teachers(whole)
     lines = None
     if "source" in config.sides:
         lines = measure_source_lines(forward, tokenizers.source, config.languages[0])
@@ -168,6 +172,14 @@ def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any
         "length_ratios": ids.report.length_ratios,
         **{f"{side}_tokens": int(getattr(ids, side).lengths.sum()) for side in sides},
     }
+
+
+def _teachers(whole: Path) -> dict[str, Any]:
+    """The teachers of a run, whose complete recipe is given, and the corpora that they have translated."""
+    recipe = parse_config_text(whole.read_bytes(), str(whole))
+    assert isinstance(recipe, TranslationConfig)
+    translated = [{"name": part.name(recipe.sides)} for part in recipe.corpora.train.parts()]
+    return {"count": recipe.teachers.count, "translated": translated}
 
 
 def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> Tokenizers:

@@ -52,7 +52,7 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.stages import PartRun, stage_runs
+from seq2seq.training.stages import PartRun, refuse_begun_parts, stage_runs
 from seq2seq.training.start_alarms import (
     describe_overlaps,
     find_overlaps,
@@ -115,7 +115,7 @@ def train(
     check_callbacks(callbacks)
     directory, display = Path(directory), make_display(console)
     refuse_pretrained(directory)
-    train_part = partial(train, callbacks=callbacks, console=console, allow_changes=allow_changes)
+    train_part = partial(_train_alone, callbacks=callbacks, console=console, allow_changes=allow_changes)
     if config.stages:
         report = _train_parts(stage_runs(config, directory, allow_changes), train_part, display)
         assert report is not None  # the last stage is never done
@@ -128,7 +128,19 @@ def train(
             translate_training_text(config, directory, display)
         display.print(f"student: {directory}")
         return train_part(student_recipe(config, directory), directory)
-    machine = set_up_machine(config)
+    refuse_begun_parts(directory)
+    return train_part(config, directory)
+
+
+def _train_alone(
+    config: Config,
+    directory: Path,
+    callbacks: Sequence[keras.callbacks.Callback],
+    console: Console | None,
+    allow_changes: bool,
+) -> TrainingReport:
+    """Train a model by a recipe without stages and teachers, or resume its run."""
+    machine, display = set_up_machine(config), make_display(console)
     replicas = machine.replicas
     directory.mkdir(parents=True, exist_ok=True)
     with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from seq2seq.config import Config, dump_config, stage_recipe
 from seq2seq.corpora import open_corpus
 from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
-from seq2seq.model_directory import STAGES
+from seq2seq.model_directory import STAGES, TEACHERS
 from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.storage.files import atomic_write
 from seq2seq.training.checkpoints import LAST, check_finished, check_recipe, refuse_model_without_checkpoint
+from seq2seq.training.run_state import resume_command
 
 
 class PartRun(NamedTuple):
@@ -61,6 +62,20 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
         runs.append(PartRun(f"stage {number + 1} of {count}", folder, stage, is_done, changed))
     record_recipe(config, directory / f"{STAGES}.yaml")
     return runs
+
+
+def refuse_begun_parts(directory: Path) -> None:
+    """Refuse to train by a recipe without stages and teachers where a run with some has begun.
+
+    Raises:
+        TrainingError: It has, and the run of its own model has not.
+    """
+    for name in (STAGES, TEACHERS) if not (directory / CONFIG).exists() else ():
+        if (directory / name / "1" / CONFIG).exists():
+            raise TrainingError(
+                f"{directory}: has a run with {name} that has begun, but this recipe has none. To resume that run: "
+                f"{resume_command(directory / name / '1')}. To start a new run, give another --output."
+            )
 
 
 def record_recipe(config: Config, file: Path) -> None:

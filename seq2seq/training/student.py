@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 from seq2seq.bulk.diversification import (
@@ -127,11 +128,13 @@ def translate_training_text(config: TranslationConfig, directory: Path, display:
     models = tuple(folder / str(number) for number in range(1, config.teachers.count + 1))
     part = Synthesis("forward-1", models, "source", teacher_recipe(config, 1).search)
     display.print(f"translating {pluralize(count, 'training pair')} with {pluralize(len(models), 'teacher')}")
+    before = process_time()
     with display.progress_bar("translating", "lines", count) as advance:
         file = translate_side(part, folder, "float32", lambda text: display.print(f"warning: {text}"), advance)
     reports = write_table(folder, {part.origin: (part.side, file)})
     original, translated = (reports[origin].describe("pair") for origin in (ORIGINAL, part.origin))
-    display.print(f"{folder / TABLE}: original: {original}; translated: {translated}")
+    took = f"{(process_time() - before) / 60:.1f} CPU minutes"
+    display.print(f"{folder / TABLE}: original: {original}; translated: {translated}; {took}")
 
 
 def _plain(pairs: Iterable[SentencePair]) -> Iterator[list[tuple[str, str]]]:

@@ -5,7 +5,7 @@ from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.model_directory.model import load_language_model, load_model
-from seq2seq.model_directory.other_models import TEACHERS, find_teacher
+from seq2seq.model_directory.other_models import TEACHERS_KEY, find_teacher
 from seq2seq.models.distillation import Distillation
 
 
@@ -29,7 +29,7 @@ def load_teachers(config: Config, tokenizers: Tokenizers, precision: Precision) 
             theirs, ours = getattr(stored, side).fingerprint()[:8], getattr(tokenizers, side).fingerprint()[:8]
             if theirs != ours:
                 raise ConfigError(
-                    f"{TEACHERS}: the {side} tokenizer of {folder} (SHA-256 {theirs}) is not that "
+                    f"{TEACHERS_KEY}: the {side} tokenizer of {folder} (SHA-256 {theirs}) is not that "
                     f"of this run ({ours}), and a teacher predicts the student's tokens. Set 'tokenizer.from_model: "
                     f"{name}', or leave this teacher out."
                 )

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from seq2seq.bulk import shards
+from seq2seq.bulk import diversification
 from seq2seq.config import CorpusConfig, validate_config
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.held_out import open_train
@@ -115,7 +115,7 @@ def test_what_is_translated_is_not_translated_again(folder, tmp_path, monkeypatc
     whole, out, done = tmp_path / "whole", tmp_path / "out", []
     both = "--backward", folder / "two", "--forward", folder / "one", "-q"
     assert diversify(folder, whole, *both) == 0
-    translate_shard, translate = shards.translate_shard, Translator.translate
+    translate_shard, translate = diversification.translate_shard, Translator.translate
 
     def in_small_chunks(*arguments, **options):
         return translate_shard(*arguments, **options, chunk=4)
@@ -126,7 +126,7 @@ def test_what_is_translated_is_not_translated_again(folder, tmp_path, monkeypatc
         done.append(len(lines))
         return translate(translator, lines, *arguments, **options)
 
-    monkeypatch.setattr(shards, "translate_shard", in_small_chunks)
+    monkeypatch.setattr(diversification, "translate_shard", in_small_chunks)
     monkeypatch.setattr(Translator, "translate", interrupted)
     assert diversify(folder, out, *both) == 130
     assert not (out / "train.tsv").exists()

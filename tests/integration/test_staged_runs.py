@@ -12,7 +12,7 @@ from seq2seq.config import override_config, stage_recipe
 from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_model_config, load_tokenizers, read_history
-from seq2seq.model_directory.other_models import TEACHERS
+from seq2seq.model_directory.other_models import TEACHERS_KEY
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from seq2seq.training.display import Display
@@ -101,6 +101,8 @@ def test_interruptions_in_any_stage_change_nothing(recipe, whole, tmp_path):
 def test_a_stage_that_was_killed_at_its_end_is_not_lost(recipe, whole, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(whole / "stages" / "1", folder / "stages" / "1")
+    with pytest.raises(TrainingError, match="has a run with stages that has begun, but this recipe has none"):
+        train(load_model_config(whole), folder)
     assert run("train", whole / "stages.yaml", "--output", folder) == 0
     assert_same_run(whole, folder)
 
@@ -169,8 +171,8 @@ def test_a_stage_draws_anew_and_its_held_out_text_is_new(recipe, whole, tmp_path
     [
         ({"data.train": {"tsv": "nowhere.tsv"}}, "stages.1: nowhere.tsv: no such file"),
         ({"data.test": {"tsv": "nowhere.tsv"}}, "stages.1: nowhere.tsv: no such file"),
-        ({TEACHERS: ["nowhere"]}, f"stages.1: {TEACHERS}: nowhere: "),
-        ({TEACHERS: ["run/stages/2"]}, f"stages.1: {TEACHERS}: run/stages/2: "),
+        ({TEACHERS_KEY: ["nowhere"]}, f"stages.1: {TEACHERS_KEY}: nowhere: "),
+        ({TEACHERS_KEY: ["run/stages/2"]}, f"stages.1: {TEACHERS_KEY}: run/stages/2: "),
     ],
 )
 def test_what_a_later_stage_lacks_is_said_before_the_first_one_trains(recipe, changes, expected, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from rich.console import Console
 
-from seq2seq.bulk import shards
+from seq2seq.bulk import diversification
 from seq2seq.config import override_config, parse_config_text, teacher_recipe
 from seq2seq.errors import ConfigError, CorpusError, TrainingError
 from seq2seq.inference.translator import Translator
@@ -89,7 +89,9 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
     assert report.end is None
     assert report.directory == folder / "teachers" / "2"
     assert f"Resume with: seq2seq train {folder}/teachers.yaml --output {folder}" in screen.getvalue()
-    translate_shard, translate, calls = shards.translate_shard, Translator.translate, []
+    with pytest.raises(TrainingError, match="has a run with teachers that has begun, but this recipe has none"):
+        train(teacher_recipe(recipe, 1), folder)
+    translate_shard, translate, calls = diversification.translate_shard, Translator.translate, []
 
     def in_small_chunks(*arguments, **options):
         return translate_shard(*arguments, **options, chunk=40)
@@ -100,7 +102,7 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
             raise KeyboardInterrupt
         return translate(*arguments, **options)
 
-    monkeypatch.setattr(shards, "translate_shard", in_small_chunks)
+    monkeypatch.setattr(diversification, "translate_shard", in_small_chunks)
     monkeypatch.setattr(Translator, "translate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, folder, console=console)
@@ -124,6 +126,18 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
         translating,
         f"student: {moved}",
     ]
+
+
+def test_inspection_and_model_card_name_the_teachers(whole, tmp_path, capsys):
+    assert run("export", whole, tmp_path / "model", "--model-only") == 0
+    assert run("inspect", tmp_path / "model") == 0
+    has = (
+        "the pairs of train.tsv, and translations of their source sentences by an ensemble of 2 teachers that were "
+        "trained on the same pairs"
+    )
+    assert f"teachers      the training corpus has {has}\n" in capsys.readouterr().out
+    assert f"\n\nThe training corpus has {has}.\n" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "teachers" not in read_metadata(whole / "teachers" / "1")["corpus"]
 
 
 def test_finished_teachers_keep_their_recipe(recipe, whole, tmp_path):
@@ -163,6 +177,7 @@ def test_longer_training_of_the_student_alone(recipe, whole, tmp_path):
         ({"stages": [{}, {}]}, "'teachers' are for a recipe without 'stages'"),
         ({"training.distribution": "multi_worker"}, "'teachers' are for one machine"),
         ({"data.train": {"mixture": [{"tsv": "a", "weight": 1}, {"tsv": "b", "weight": 2}]}}, "'teachers' make one ta"),
+        ({"teachers.changes.training.distribution": "multi_worker"}, "'training.distribution' cannot be multi_worker"),
         ({"teachers.changes.seed": 4}, "recipe: teachers.changes: 'seed' cannot be changed"),
         ({"teachers.changes.data": {"filters": {"max_tokens": 9}}}, "'data.filters.max_tokens' cannot be changed"),
         ({"teachers.changes.search.int8": True}, "recipe: teachers.changes: 'search.int8' cannot be changed"),

@@ -92,6 +92,10 @@ def test_no_stage_trains_on_what_a_later_one_holds_out(first, second, refused):
         ("stages: [{}]", "toy.yaml: stages.1: 'stages' is the same in all stages"),
         ("data: {train: {}}", "toy.yaml: stages.1: 'data.train' is empty. Give it keys, or leave it out."),
         ("data: {train: {mixture: {x: {tsv: a}}}}", "toy.yaml: stages.1: data.train.mixture.x.tsv="),
+        (
+            "training: {distribution: multi_worker}",
+            "toy.yaml: stages.1: 'training.distribution' cannot be multi_worker",
+        ),
         ("batching: {max_tokens: 50}", "toy.yaml: stages.1: 'data.filters.max_tokens' is 200"),
     ],
 )
