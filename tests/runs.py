@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from seq2seq.config import Config
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.history import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import TrainingReport, train
 from seq2seq.training.averaging import list_kept_weights
-from seq2seq.training.checkpoints import LAST
 
 TIMES = ("seconds", "cpu_seconds", "tokens_per_second")
 

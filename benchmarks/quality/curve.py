@@ -18,12 +18,14 @@ import numpy as np
 import records
 
 from seq2seq import Translator, open_corpus
-from seq2seq.model_directory.directory import load_model_config, load_weights, read_history, read_metadata
+from seq2seq.model_directory.directory import load_model_config, load_weights, read_metadata
+from seq2seq.model_directory.history import read_history
 from seq2seq.models.base import assign_weights
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training.averaging import list_kept_weights
 
 HERE = Path(__file__).parent
+BUDGETS = (15.0, 30.0, 60.0, 120.0)  # CPU minutes
 
 
 class RecurrentRun:
@@ -84,7 +86,7 @@ class RecurrentRun:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="model directory")
-    parser.add_argument("--budgets", nargs="+", type=float, default=records.BUDGETS, help="CPU minutes")
+    parser.add_argument("--budgets", nargs="+", type=float, default=BUDGETS, help="CPU minutes")
     parser.add_argument("--before", type=float, default=0.0, help="CPU minutes spent before the run")
     parser.add_argument("--record", type=Path, default=HERE / "recurrent.jsonl", help="file for the rows")
     parser.add_argument("--model", default="recurrent", help="name of the model in the record; default: %(default)s")

@@ -15,7 +15,7 @@ Tensors = tuple[tf.Tensor, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes and regularisation of a Transformer; the defaults are those of Transformer-Tiny.
+    """Sizes and regularisation of a Transformer; the defaults are those of Transformer-Tiny, except `pre_norm`.
 
     Attributes:
         layers: Number of layers of the encoder, and of the decoder.
@@ -24,7 +24,7 @@ class Shape:
         heads: Number N of heads, which divides D; each has width H = D / N.
         dropout: Dropout of embeddings and of the output of each sublayer.
         attention_dropout: Dropout of attention weights.
-        pre_norm: Normalise the input of each sublayer instead of each sum.
+        pre_norm: Normalise the input of each sublayer; Transformer-Tiny normalises each sum instead.
     """
 
     layers: int = 4
@@ -33,7 +33,7 @@ class Shape:
     heads: int = 4
     dropout: float = 0.3
     attention_dropout: float = 0.0
-    pre_norm: bool = False
+    pre_norm: bool = True
 
 
 class Block(keras.layers.Layer):

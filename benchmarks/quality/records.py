@@ -13,7 +13,6 @@ from seq2seq.evaluation.scorers import StatisticsBLEU
 from seq2seq.evaluation.tokenizers import bleu_tokenizer
 from seq2seq.text.cleaning import clean
 
-BUDGETS = (15.0, 30.0, 60.0, 120.0)  # CPU minutes
 TEST_SEARCH = SearchOptions(beam_size=5, length_penalty=1.0)
 Row = dict[str, Any]
 

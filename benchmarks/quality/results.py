@@ -17,7 +17,8 @@ import records
 
 from seq2seq import Translator, open_corpus
 from seq2seq.config import Config, load_config
-from seq2seq.model_directory.directory import load_model_config, read_history
+from seq2seq.model_directory.directory import load_model_config
+from seq2seq.model_directory.history import read_history
 
 COLUMNS = "run", "changes", "parameters", "CPU minutes", "epochs", "BLEU", "lowercased", "chrF2"
 

@@ -105,11 +105,11 @@ def train(
             handle.write(dump(config))
         return
 
-    from seq2seq.model_directory import LAST_CHECKPOINT
+    from seq2seq.model_directory import LAST
     from seq2seq.model_directory.other_models import check_other_models
 
     if not config.stages:  # those of stages may be trained by the run
-        check_other_models(config, resumes=(output / LAST_CHECKPOINT).exists())
+        check_other_models(config, resumes=(output / LAST).exists())
     import_tensorflow()
     from seq2seq.training import train as run
 

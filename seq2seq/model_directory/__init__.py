@@ -6,7 +6,7 @@ from typing import Literal
 WeightsDtype = Literal["float32", "float16"]  # of the stored weights; they are read as float32
 # Next to the checkpoints, which are not part of the delivered model.
 LOCK_FILE = "checkpoints/train.lock"
-LAST_CHECKPOINT = "checkpoints/last.safetensors"  # a run that has it resumes
+LAST = "checkpoints/last.safetensors"  # a run that has it resumes
 # Folders of the runs that are trained before that of the model; `NAME.yaml` beside one is the complete recipe.
 STAGES = "stages"  # all stages but the last one
 TEACHERS = "teachers"

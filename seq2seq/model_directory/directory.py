@@ -1,7 +1,6 @@
 """The files of a model directory: written atomically, verified when read, and never unpickled."""
 
 import json
-import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.storage.files import atomic_write, check_regular_file, looked_in, sha256
 
 FORMAT_VERSION = 1
-CONFIG, METADATA, HISTORY, WEIGHTS_FILE = "config.yaml", "metadata.json", "history.jsonl", "model.safetensors"
+CONFIG, METADATA, WEIGHTS_FILE = "config.yaml", "metadata.json", "model.safetensors"
 TOKENIZER_FILES = ("joint.spm", "source.spm", "target.spm")
 RECORDED_PACKAGES = (DISTRIBUTION_NAME, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
 
@@ -57,31 +56,6 @@ class _Metadata(BaseModel):
     tokenizers: dict[str, str | None]
     derived: dict[str, dict[str, str]] = {}
     corpus: _Facts | None = None
-
-
-class _Faults(BaseModel):
-    total: int
-    empty: int
-    repeated: int
-    looping: int
-    copied: int
-
-
-class _Entry(BaseModel):
-    """The keys of a validation that readers of a history need; those with a default are optional."""
-
-    epoch: int
-    update: int
-    valid_loss: float
-    bleu: float | None
-    best: bool
-    seconds: float
-    train_nll: float = math.nan
-    skipped_updates: int = 0
-    rollbacks: int = 0
-    translations: _Faults | None = None
-    warnings: list[str] = []
-    new_warnings: list[str] = []
 
 
 def software_versions() -> dict[str, str]:
@@ -315,38 +289,12 @@ def read_metadata(folder: Path) -> dict[str, Any]:
             )
         _Metadata.model_validate(values, strict=True)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelDirectoryError(f"{path}: damaged: {_reason(error)}. Restore it from a copy.") from None
+        raise ModelDirectoryError(f"{path}: damaged: {explain_damage(error)}. Restore it from a copy.") from None
     return values
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """All validations of a run, in order; [] before the first. A half-written last line is ignored.
-
-    Raises:
-        ModelDirectoryError: Any other line is damaged.
-    """
-    path, entries = folder / HISTORY, []
-    if not os.path.lexists(path):
-        return []
-    *lines, rest = check_regular_file(path).read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        try:
-            entries.append(_entry(line))
-        except (ValueError, RecursionError) as error:
-            raise ModelDirectoryError(
-                f"{path}:{number}: damaged: {_reason(error)}. Restore the file from a copy."
-            ) from None
-    with suppress(ValueError, RecursionError):  # half-written when the run ended
-        entries.append(_entry(rest))
-    return entries
-
-
-def _entry(line: bytes) -> dict[str, Any]:
-    entry = json.loads(line)
-    return _Entry.model_validate(entry, strict=True).model_dump() | entry
-
-
-def _reason(error: Exception) -> str:
+def explain_damage(error: Exception) -> str:
+    """What is wrong with a file of JSON, from the error of its reader."""
     if isinstance(error, ValidationError):
         problem = error.errors()[0]
         return f"'{'.'.join(map(str, problem['loc']))}': {problem['msg']}"

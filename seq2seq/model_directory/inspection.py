@@ -16,9 +16,9 @@ from seq2seq.model_directory.directory import (
     load_model_config,
     load_tokenizers,
     load_weights,
-    read_history,
     verify_directory,
 )
+from seq2seq.model_directory.history import read_history
 from seq2seq.model_directory.pretrained import find_model, short_name
 from seq2seq.storage.files import check_regular_file, sha256
 

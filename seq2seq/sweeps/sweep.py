@@ -11,7 +11,8 @@ from typing import Any
 from seq2seq.config import Config, TranslationConfig, changed_keys, dump_config, load_config, override_config
 from seq2seq.errors import ConfigError, Seq2SeqError, TrainingError
 from seq2seq.model_directory import LOCK_FILE, STAGES, TEACHERS
-from seq2seq.model_directory.directory import CONFIG, read_history, read_metadata
+from seq2seq.model_directory.directory import CONFIG, read_metadata
+from seq2seq.model_directory.history import read_history
 from seq2seq.storage.files import atomic_write, sha256
 from seq2seq.storage.locks import file_lock, is_locked
 from seq2seq.sweeps.environment import environment

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.contents import ModelContents, new_model_directory
-from seq2seq.model_directory.directory import load_model_config, load_tokenizers, read_history, verify_directory
+from seq2seq.model_directory.directory import load_model_config, load_tokenizers, verify_directory
+from seq2seq.model_directory.history import read_history
 from seq2seq.models.base import DecoderModel, named_weights
 from seq2seq.plurals import pluralize
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays

@@ -1,7 +1,5 @@
 """Files of a run: checkpoints that resume exactly, the history, the delivered model and the lock."""
 
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,25 +14,23 @@ from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import LAST_CHECKPOINT, LOCK_FILE, STAGES
+from seq2seq.model_directory import LAST, LOCK_FILE, STAGES
 from seq2seq.model_directory.directory import (
-    HISTORY,
     METADATA,
     create_model_directory,
     load_model_config,
-    read_history,
     save_weights,
 )
+from seq2seq.model_directory.history import HISTORY, append_history, read_history, truncate_history
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import digest, load_arrays, save_arrays
-from seq2seq.storage.files import atomic_write, check_regular_file, wrap_storage_errors
 from seq2seq.storage.locks import file_lock
 from seq2seq.training.averaging import prune_kept, save_kept_weights, truncate_kept
 from seq2seq.training.pace import with_recorded_plan
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState, resume_command
 
-LAST, BEST = LAST_CHECKPOINT, "checkpoints/best.safetensors"
+BEST = "checkpoints/best.safetensors"
 # Keys and whole sections that decide nothing about training that is done.
 # `precision` may be given if it was `auto`: the checkpoint records which one was used.
 IDLE_KEYS = (
@@ -159,24 +155,6 @@ def _compare(started: Config, config: Config, free: Sequence[str]) -> tuple[Conf
     config = with_recorded_plan(config, started)
     keys = [key for key in changed_keys(started, config) if not CORPUS_PATHS.fullmatch(key)]
     return config, [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in free)]
-
-
-def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Append a validation to `history.jsonl`."""
-    path = folder / HISTORY
-    if os.path.lexists(path):
-        check_regular_file(path)
-    with wrap_storage_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(dict(entry)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def truncate_history(folder: Path, count: int) -> None:
-    """Drop all but the first `count` entries: those that a resumed run will write again."""
-    kept = read_history(folder)[:count]
-    with atomic_write(folder / HISTORY) as partial:
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
 
 
 def lock_run(directory: Path) -> AbstractContextManager[None]:

@@ -13,11 +13,12 @@ from seq2seq.data.batching import BatchPlan, batch_dataset
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
+from seq2seq.model_directory import LAST
 from seq2seq.models.base import DecoderModel
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import MIN_GAIN, AlarmMonitor, count_faults
 from seq2seq.training.callbacks import RateGuard
-from seq2seq.training.checkpoints import LAST, RunDirectory
+from seq2seq.training.checkpoints import RunDirectory
 from seq2seq.training.display import LOG_INTERVAL, CPUTimer, Display, TensorBoardWriter, Timer
 from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.pace import late_warning

@@ -16,18 +16,13 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, TranslationConfig
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
+from seq2seq.model_directory import LAST
 from seq2seq.model_directory.directory import load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.callbacks import check_callbacks
-from seq2seq.training.checkpoints import (
-    LAST,
-    RunDirectory,
-    check_recipe,
-    lock_run,
-    refuse_model_without_checkpoint,
-)
+from seq2seq.training.checkpoints import RunDirectory, check_recipe, lock_run, refuse_model_without_checkpoint
 from seq2seq.training.display import CPUTimer, Display, TensorBoardWriter, make_display
 from seq2seq.training.ending import baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop

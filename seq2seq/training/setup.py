@@ -17,12 +17,13 @@ from seq2seq.devices.device import runs_on_gpu
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError, suggest_similar
 from seq2seq.inference.summary import UnknownCharacters
+from seq2seq.model_directory import LAST
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
 from seq2seq.model_directory.pretrained import find_other_model
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
 from seq2seq.plurals import pluralize
-from seq2seq.training.checkpoints import LAST, RunDirectory, restore, snapshot
+from seq2seq.training.checkpoints import RunDirectory, restore, snapshot
 from seq2seq.training.corpus_checks import MAX_COUNTED_TOKENS
 from seq2seq.training.display import Display, Timer
 from seq2seq.training.optimization import make_optimizer

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from seq2seq.config import Config, dump_config, stage_recipe
 from seq2seq.corpora import open_corpus
 from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
-from seq2seq.model_directory import STAGES, TEACHERS
+from seq2seq.model_directory import LAST, STAGES, TEACHERS
 from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import LAST, check_finished, check_recipe, refuse_model_without_checkpoint
+from seq2seq.training.checkpoints import check_finished, check_recipe, refuse_model_without_checkpoint
 from seq2seq.training.run_state import resume_command
 
 

@@ -23,12 +23,12 @@ from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.encoded import valid_filters
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import TEACHERS
+from seq2seq.model_directory import LAST, TEACHERS
 from seq2seq.model_directory.directory import CONFIG
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import LAST, check_finished, check_recipe, refuse_model_without_checkpoint
+from seq2seq.training.checkpoints import check_finished, check_recipe, refuse_model_without_checkpoint
 from seq2seq.training.display import Display
 from seq2seq.training.stages import PartRun, check_files, record_recipe
 

@@ -18,7 +18,7 @@ from seq2seq.corpora import open_corpus
 from seq2seq.errors import TrainingWarning
 from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory.history import read_history
 from seq2seq.models.base import weight_name
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train

@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.data.encoded import EncodedCorpus
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.history import read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training import train
 from seq2seq.training.averaging import list_kept_weights
-from seq2seq.training.checkpoints import BEST, LAST
+from seq2seq.training.checkpoints import BEST
 from seq2seq.training.optimization import learning_rate
 from tests.runs import CopyAfter, assert_goes_on, assert_same_arrays, assert_same_run, often_saved
 from tests.toy import toy_config, write_corpus

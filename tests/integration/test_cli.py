@@ -9,7 +9,8 @@ import sys
 import pytest
 import yaml
 
-from seq2seq.model_directory.directory import create_model_directory, load_model_config, load_tokenizers, read_history
+from seq2seq.model_directory.directory import create_model_directory, load_model_config, load_tokenizers
+from seq2seq.model_directory.history import read_history
 from tests.command import run
 from tests.toy import pairs, toy_values, write_corpus
 

@@ -8,10 +8,11 @@ import pytest
 
 from seq2seq.config.section import without_folders
 from seq2seq.errors import ConfigError, ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import load_tokenizers, read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.directory import load_tokenizers
+from seq2seq.model_directory.history import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
-from seq2seq.training.checkpoints import LAST
 from tests.command import run as command
 from tests.runs import assert_resumes_exactly, copy_of
 from tests.toy import language_model_config, save_random_model, toy_config

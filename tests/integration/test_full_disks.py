@@ -17,12 +17,14 @@ import yaml
 from seq2seq.corpora import SentencePair
 from seq2seq.data.encoded import encode_corpus
 from seq2seq.errors import StorageError
-from seq2seq.model_directory.directory import load_tokenizers, read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.directory import load_tokenizers
+from seq2seq.model_directory.history import append_history, read_history, truncate_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.files import atomic_write, wrap_storage_errors
 from seq2seq.training import train
-from seq2seq.training.checkpoints import BEST, LAST, append_history, truncate_history
+from seq2seq.training.checkpoints import BEST
 from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run, often_saved
 from tests.toy import pairs, toy_config, write_corpus

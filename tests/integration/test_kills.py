@@ -16,8 +16,8 @@ from random import Random
 import pytest
 import yaml
 
+from seq2seq.model_directory import LAST
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training.checkpoints import LAST
 from tests.runs import assert_same_run
 from tests.toy import toy_values, write_corpus
 

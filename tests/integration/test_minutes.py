@@ -13,10 +13,10 @@ from rich.console import Console
 
 from seq2seq.config import load_config
 from seq2seq.errors import TrainingError
+from seq2seq.model_directory import LAST
 from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import StopReason, run, setup, train
-from seq2seq.training.checkpoints import LAST
 from seq2seq.training.display import Timer, format_duration
 from seq2seq.training.pace import Pace
 from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, often_saved

@@ -8,7 +8,8 @@ import yaml
 
 from seq2seq.cli.next_steps import program
 from seq2seq.cli.own_pairs import Scores, load_or_plan
-from seq2seq.model_directory.directory import load_model_config, read_history
+from seq2seq.model_directory.directory import load_model_config
+from seq2seq.model_directory.history import read_history
 from tests.command import run
 from tests.toy import pairs
 

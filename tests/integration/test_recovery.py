@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.history import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import StopReason, train
-from seq2seq.training.checkpoints import LAST, RunDirectory
+from seq2seq.training.checkpoints import RunDirectory
 from tests.runs import assert_resumes_exactly, timeless
 from tests.toy import toy_config
 

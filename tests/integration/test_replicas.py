@@ -16,10 +16,10 @@ import yaml
 
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.history import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
-from seq2seq.training.checkpoints import LAST
 from tests.toy import toy_config, toy_values, write_corpus
 
 ROOT = Path(__file__).parents[2]

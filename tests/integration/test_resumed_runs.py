@@ -10,9 +10,11 @@ from rich.console import Console
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import METADATA, load_model_config, read_history
+from seq2seq.model_directory import LAST
+from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.model_directory.history import append_history, read_history
 from seq2seq.training import StopReason, train
-from seq2seq.training.checkpoints import CORPUS_PATHS, LAST, append_history
+from seq2seq.training.checkpoints import CORPUS_PATHS
 from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config, write_corpus
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from seq2seq.config import override_config, stage_recipe
 from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import load_model_config, load_tokenizers, read_history
+from seq2seq.model_directory.directory import load_model_config, load_tokenizers
+from seq2seq.model_directory.history import read_history
 from seq2seq.model_directory.other_models import TEACHERS_KEY
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train

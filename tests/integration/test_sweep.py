@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from seq2seq.config import load_config
-from seq2seq.model_directory.directory import read_history, read_metadata
+from seq2seq.model_directory.directory import read_metadata
+from seq2seq.model_directory.history import read_history
 from seq2seq.storage.files import sha256
 from seq2seq.sweeps.record import SweepRecord
 from tests.command import run

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from seq2seq.errors import MissingExtraError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory.history import read_history
 from seq2seq.training import display, train
 from seq2seq.training.display import PIXELS_PER_WEIGHT, TensorBoardWriter, attention_image
 from tests.runs import InterruptAfter

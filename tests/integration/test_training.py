@@ -18,7 +18,8 @@ from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory import LOCK_FILE
-from seq2seq.model_directory.directory import read_history, read_metadata
+from seq2seq.model_directory.directory import read_metadata
+from seq2seq.model_directory.history import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.locks import pid_file

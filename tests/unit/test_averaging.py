@@ -12,11 +12,11 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import create_model_directory
+from seq2seq.model_directory.history import append_history
 from seq2seq.models.base import named_weights
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training.averaging import average_checkpoints
-from seq2seq.training.checkpoints import append_history
 from tests.toy import pairs, save_trained, toy_config
 
 LOSSES = {2: 4.0, 4: 2.0, 6: 1.0, 8: 3.0, 10: 1.5}

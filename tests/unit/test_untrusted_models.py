@@ -19,10 +19,10 @@ from seq2seq.model_directory.directory import (
     create_model_directory,
     load_tokenizers,
     load_weights,
-    read_history,
     read_metadata,
     verify_directory,
 )
+from seq2seq.model_directory.history import read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import save_arrays

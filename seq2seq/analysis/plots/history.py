@@ -9,7 +9,8 @@ from seq2seq.analysis.plots.style import line_style
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
-from seq2seq.model_directory.directory import CONFIG, read_history, read_metadata
+from seq2seq.model_directory.directory import CONFIG, read_metadata
+from seq2seq.model_directory.history import read_history
 from seq2seq.model_directory.pretrained import find_model
 
 with require_extra("analysis", needed_by=__name__):
