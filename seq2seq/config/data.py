@@ -262,6 +262,11 @@ class TargetTokenizerConfig(Section):
         """The tokenizers, in the order in which they are trained."""
         return (TokenizerPart("target", ("target",), self.target_model),)
 
+    @property
+    def are_trained(self) -> bool:
+        """Whether they are trained on the training corpus, not taken from a model or from files."""
+        return self.from_model is None and not any(part.file for part in self.parts())
+
 
 class TokenizerConfig(TargetTokenizerConfig):
     """SentencePiece models, trained on the training corpus or given as files."""

@@ -164,8 +164,7 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
     keys.setdefault("seed", (config.seed + number * SEED_STEP) % MAX_SEED)
     if before is not None:
         keys["training.warm_start"] = str(before)
-        tokenizer = config.tokenizer
-        if tokenizer.from_model is None and not any(part.file for part in tokenizer.parts()):
+        if config.tokenizer.are_trained:
             keys["tokenizer.from_model"] = str(before)
     return _override_part(config.model_copy(update={"stages": ()}), keys, label)
 

@@ -81,8 +81,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_warm_start(self) -> Self:
-        given = self.tokenizer.from_model is not None or any(part.file for part in self.tokenizer.parts())
-        if self.training.warm_start is not None and not given:
+        if self.training.warm_start is not None and self.tokenizer.are_trained:
             raise ValueError(
                 "'training.warm_start' needs the tokenizers that its embeddings were trained with: set "
                 f"'tokenizer.from_model' to the same directory, or give 'tokenizer.{self.sides[0]}_model'"

@@ -42,13 +42,12 @@ def start_alarms(
 ) -> list[Alarm]:
     """Problems of a run before it starts. Reads the encoded corpora once."""
     options = config.tokenizer
-    trained = options.from_model is None and not any(part.file for part in options.parts())
     found = [
         precision_alarm(precision, is_gpu),
         phrasebook_alarm(config),
         *(overlap_alarm(overlap, data.sides, data.corpus_unit, name) for name, overlap in overlaps.items()),
         vocabulary_alarm(vocabulary_use(data.train, data.tokenizers))
-        if trained and options.model_type != "char"
+        if options.are_trained and options.model_type != "char"
         else None,
     ]
     return [alarm for alarm in found if alarm is not None]

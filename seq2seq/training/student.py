@@ -24,7 +24,7 @@ from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.encoded import valid_filters
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import LAST, TEACHERS
-from seq2seq.model_directory.directory import CONFIG
+from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
@@ -94,11 +94,20 @@ def _check_teachers(recorded: Path, config: TranslationConfig, allow_changes: bo
 
 
 def student_recipe(config: TranslationConfig, directory: Path) -> TranslationConfig:
-    """The recipe of the student: that of the run, with the table of translations as its training corpus."""
+    """The recipe of the student: that of the run, with the table of translations as its training corpus.
+
+    It takes the tokenizers of its teachers, which are those of the original text, unless `teachers.changes` changes
+    them: so students of other teachers, with other seeds, have the same ones, and can form an ensemble with it.
+    """
     data, folder = config.corpora, directory / TEACHERS
     changes: dict[str, Any] = {"data.train": {"tsv": str(folder / TABLE), **PAIRS}}
     if data.valid.held_out:
         changes["data.valid"] = {"tsv": str(folder / HELD_OUT), **PAIRS}
+    theirs = teacher_recipe(config, 1).tokenizer.model_copy(update={"sampling": config.tokenizer.sampling})
+    if config.tokenizer.are_trained and theirs == config.tokenizer:
+        changes["tokenizer.from_model"] = str(folder / "1")
+        if (directory / LAST).exists():  # where it was when the run started; the directory may have been moved since
+            changes["tokenizer.from_model"] = load_model_config(directory).tokenizer.from_model
     # Those of the phrasebook are not in the recipe.
     changes |= dict(zip(("data.source_language", "data.target_language"), config.languages, strict=True))
     student = override_config(config.model_copy(update={"teachers": TeachersConfig()}), changes)

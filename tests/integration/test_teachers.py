@@ -14,6 +14,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_model_config, read_metadata
 from seq2seq.training import train
 from seq2seq.training.run_state import resume_command
+from seq2seq.training.student import student_recipe
 from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config
@@ -73,11 +74,14 @@ def test_the_same_in_commands_of_their_own(recipe, whole, corpus, tmp_path):
             "teachers": {"count": 0},
             "data.train": {"tsv": str(tmp_path / "out" / "train.tsv"), "columns": [1, 2], "header": False},
             "data.valid": {"tsv": str(teachers / "valid.tsv"), "columns": [1, 2], "header": False},
+            "tokenizer.from_model": str(teachers / "1"),
         },
     )
     assert train(student, tmp_path / "student").end
     assert_same_run(whole, tmp_path / "student")
     assert load_model_config(whole).teachers.count == 0
+    own = override_config(recipe, {"teachers.changes.tokenizer.vocabulary_size": 38})
+    assert student_recipe(own, tmp_path).tokenizer == recipe.tokenizer, "its own tokenizers, not those of other size"
     seeds = {teacher_recipe(override_config(recipe, {"seed": seed}), n).seed for seed in (1, 2) for n in (1, 2)}
     assert seeds == {1, 2, 1_000_001, 1_000_002}
 
@@ -126,6 +130,12 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
         translating,
         f"student: {moved}",
     ]
+
+
+def test_students_of_other_teachers_form_an_ensemble(recipe, whole, tmp_path):
+    other = override_config(recipe, {"seed": 2, "teachers.count": 1, "teachers.changes.training.updates": 2})
+    assert train(override_config(other, {"training.updates": 2}), tmp_path / "other").end
+    assert len(Translator.load([whole, tmp_path / "other"]).translate(["a b"])) == 1
 
 
 def test_inspection_and_model_card_name_the_teachers(whole, tmp_path, capsys):
