@@ -9,7 +9,7 @@ import typer
 from seq2seq.cli.console import import_tensorflow, input_place, stderr
 from seq2seq.config import Config, TranslationConfig, load_config, recipe_names
 from seq2seq.corpora.compression import without_suffix
-from seq2seq.model_directory import STAGES, TEACHERS
+from seq2seq.model_directory import STAGES, TEACHERS, recorded_in
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import is_stream, resolve_file
 
@@ -57,8 +57,7 @@ def load_or_plan(
             if value is not None:
                 raise typer.BadParameter(f"{option} {value} is for a file of sentence pairs, but {first} is a recipe")
         in_time = [] if minutes is None else [f"training.minutes={minutes:g}"]
-        file = Path(first)
-        folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
+        folder = recorded_in(Path(first)) or Path("runs") / Path(first).stem
         return load_config(first, [*in_time, *overrides]), output or folder
     if name := next(filter(is_recipe, inputs), None):
         raise typer.BadParameter(f"expected a recipe or files of sentence pairs, found both: {name} is a recipe")

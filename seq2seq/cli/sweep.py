@@ -67,7 +67,7 @@ def sweep(
 
     For example: seq2seq sweep quickstart --grid encoder.units,decoder.units=96,128 --grid decoder.heads=1,4
     """
-    from seq2seq.sweeps.grid import parse_grid, refuse_seed
+    from seq2seq.sweeps.grid import check_common_overrides, parse_grid
     from seq2seq.sweeps.sweep import Sweep, is_sweep
     from seq2seq.sweeps.table import SweepTable
 
@@ -75,11 +75,14 @@ def sweep(
     if is_sweep(Path(recipe)):
         for option, given in (("--grid", grid), ("--seeds", seeds), ("--set", overrides), ("--output", output)):
             if given is not None:
-                raise typer.BadParameter(f"{option}: is for a recipe, but {recipe} is a sweep, whose table is shown")
+                raise typer.BadParameter(
+                    f"{option}: is for a recipe, but {recipe} is a sweep, whose table is shown. To add runs, "
+                    "give the recipe again, with further values or seeds and the same --output"
+                )
         queue = Sweep.open(Path(recipe), print_stderr)
     else:
         settings, seeds = parse_grid(grid or []), seeds or 3
-        refuse_seed(overrides or [])
+        check_common_overrides(overrides or [], settings)
         folder = output or Path("runs") / f"{Path(recipe).stem}-sweep"
         queue = Sweep.plan(folder, load_config(recipe, overrides or []), settings, seeds, print_stderr)
         failed = queue.run(settings, seeds)

@@ -27,7 +27,11 @@ def train(
         ),
     ],
     minutes: Annotated[
-        float | None, typer.Option(help="Planned duration. Default: chosen by the amount of text, or from the recipe.")
+        float | None,
+        typer.Option(
+            help="Planned duration, of each part if there are stages or teachers. Default: chosen by the amount of "
+            "text, or from the recipe."
+        ),
     ] = None,
     languages: Annotated[
         str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de. Default: detected.")
@@ -54,7 +58,8 @@ def train(
             "--output",
             "-o",
             metavar="DIR",
-            help="Model directory. Default: runs/NAME, named after the recipe or file; for a config.yaml, its folder.",
+            help="Model directory. Default: runs/NAME, named after the recipe or file; for the recipe of a run, its "
+            "directory.",
         ),
     ] = None,
     allow_changes: Annotated[

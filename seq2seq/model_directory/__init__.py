@@ -12,6 +12,13 @@ STAGES = "stages"  # all stages but the last one
 TEACHERS = "teachers"
 
 
+def recorded_in(recipe: Path) -> Path | None:
+    """The model directory whose run has written this recipe; None for any other recipe."""
+    folder, name = recipe.parent, recipe.stem
+    has_parts = name in (STAGES, TEACHERS) and ((folder / name).is_dir() or (folder / "config.yaml").exists())
+    return folder if recipe.name == "config.yaml" or (has_parts and recipe.suffix == ".yaml") else None
+
+
 def whole_recipe(directory: Path) -> Path | None:
     """The complete recipe of the run that this directory of a stage or a teacher belongs to; None for any other run."""
     folder = directory.parent

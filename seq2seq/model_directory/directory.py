@@ -19,7 +19,7 @@ from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, Seq2SeqError, suggest_similar
 from seq2seq.extras import DISTRIBUTION_NAME
-from seq2seq.model_directory import WeightsDtype
+from seq2seq.model_directory import STAGES, TEACHERS, WeightsDtype
 from seq2seq.model_directory.nearby import nearby_models
 from seq2seq.model_directory.pretrained import find_other_model, pretrained_names, short_name
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
@@ -268,7 +268,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """
     path = folder / METADATA
     if not os.path.lexists(path):
-        if (folder / CONFIG).exists():
+        if any((folder / name).exists() for name in (CONFIG, f"{STAGES}.yaml", f"{TEACHERS}.yaml")):
             raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
         models = nearby_models(folder)
         hint = f"models nearby: {', '.join(models)}" if models else "no models nearby; to train one: seq2seq train"

@@ -64,14 +64,18 @@ def parse_grid(options: Sequence[str]) -> list[Setting]:
     return [Setting(tuple(one for axis in chosen for one in axis)) for chosen in product(*axes)]
 
 
-def refuse_seed(overrides: Sequence[str]) -> None:
-    """Refuse a seed among the overrides of all settings, since the runs of a setting have seeds of their own.
+def check_common_overrides(overrides: Sequence[str], settings: Sequence[Setting]) -> None:
+    """Check that overrides of all settings have neither a seed, which each run has of its own, nor a key of the grid.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: One of them does.
     """
+    varied = {override.partition("=")[0] for setting in settings for override in setting.overrides}
     for override in overrides:
-        if override.partition("=")[0] == "seed":
+        key = override.partition("=")[0]
+        if key in varied:
+            raise ConfigError(f"--set {override}: the key is also in the grid. Give it either in --set or in --grid.")
+        if key == "seed":
             raise ConfigError(
                 f"--set {override}: a sweep trains every setting with the seeds 1 to N. Give their number instead, as "
                 "in --seeds 3."

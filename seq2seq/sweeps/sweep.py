@@ -158,7 +158,8 @@ class Sweep:
         table = SweepTable(self.record.runs.values())
         if table.best is None or not table.settings[0].is_done:
             raise ConfigError(
-                f"{self.folder}: --test compares the best setting with the first; neither may lack a run."
+                f"{self.folder}: --test compares the best setting with the first; neither may lack a run. Complete "
+                "them first, by the command of the sweep without --test."
             )
         overrides = table.settings[0].runs[0].overrides
         if (pairs := read_test(override_config(self.recipe, overrides))) is None:

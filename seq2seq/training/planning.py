@@ -205,12 +205,13 @@ def describe_recipe(config: TranslationConfig) -> str:
     elif training.minutes:
         length.append(pluralize(training.minutes, "minute"))
     at_most = "at most " * (len(length) > 1 or (bool(length) and config.validation.patience is not None))
-    batch = config.batching.max_tokens
+    batch, teachers = config.batching.max_tokens, config.teachers.count
+    several = f" for each of {pluralize(teachers, 'teacher')} and the student" if teachers and length else ""
     return (
         f"{'joint vocabulary' if tokenizer.joint else 'two vocabularies'} of {tokenizer.vocabulary_size:,}, "
         f"{config.encoder.units} units, dropout {config.encoder.dropout:g}, "
         f"batches {f'of {batch:,} tokens' if batch else 'as suits the device'}, "
-        f"learning rate {training.learning_rate:g}, {at_most}{' or '.join(length)}"
+        f"learning rate {training.learning_rate:g}, {at_most}{' or '.join(length)}{several}"
     )
 
 

@@ -201,7 +201,7 @@ def nothing_left(config: Config, run_state: RunState, end: StopResult, directory
 def resume_command(directory: Path) -> str:
     """The command that resumes a run, by its recorded recipe; with what follows a teacher, or a stage."""
     if (recipe := whole_recipe(directory)) is not None:
-        return f"seq2seq train {quote(str(recipe))} --output {quote(str(recipe.parent))}"
+        return f"seq2seq train {quote(str(recipe))}"
     return f"seq2seq train {quote(str(directory / CONFIG))}"
 
 

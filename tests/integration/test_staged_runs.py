@@ -87,7 +87,7 @@ def test_interruptions_in_any_stage_change_nothing(recipe, whole, tmp_path):
     screen = io.StringIO()
     report = train(recipe, folder, [InterruptAfter(3)], console=Console(file=screen, width=250))
     assert report.end is None
-    assert f"Resume with: seq2seq train {folder}/stages.yaml --output {folder}" in screen.getvalue()
+    assert f"Resume with: seq2seq train {folder}/stages.yaml\n" in screen.getvalue()
     assert not (folder / "config.yaml").exists()
     assert train(recipe, folder, [InterruptAfter(14)]).end is None
     assert (folder / "config.yaml").exists(), "in the second stage"

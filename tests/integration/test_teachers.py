@@ -9,7 +9,7 @@ from rich.console import Console
 
 from seq2seq.bulk import diversification
 from seq2seq.config import override_config, parse_config_text, teacher_recipe
-from seq2seq.errors import ConfigError, CorpusError, TrainingError
+from seq2seq.errors import ConfigError, CorpusError, ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_model_config, read_metadata
 from seq2seq.training import train
@@ -92,7 +92,7 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
     report = train(recipe, folder, [InterruptAfter(14)], console=console)  # in the second teacher
     assert report.end is None
     assert report.directory == folder / "teachers" / "2"
-    assert f"Resume with: seq2seq train {folder}/teachers.yaml --output {folder}" in screen.getvalue()
+    assert f"Resume with: seq2seq train {folder}/teachers.yaml\n" in screen.getvalue()
     with pytest.raises(TrainingError, match="has a run with teachers that has begun, but this recipe has none"):
         train(teacher_recipe(recipe, 1), folder)
     translate_shard, translate, calls = diversification.translate_shard, Translator.translate, []
@@ -111,6 +111,8 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         train(recipe, folder, console=console)
     assert not (folder / "teachers" / "train.tsv").exists()
+    with pytest.raises(ModelDirectoryError, match="training has not saved a model there yet"):
+        read_metadata(folder)
     with pytest.raises(TrainingError, match=r"teachers/1: this teacher has been trained on other text; changed: data"):
         train(override_config(recipe, {"data.valid.fraction": 0.5}), folder, allow_changes=True)
     moved = tmp_path / "moved"
@@ -118,7 +120,7 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
     assert train(recipe, moved, [InterruptAfter(13)], console=console).end is None  # in the student
     assert resume_command(moved) == f"seq2seq train {moved}/config.yaml"
     shutil.rmtree(moved / "teachers" / "1")  # is not needed any more
-    assert run("train", moved / "teachers.yaml", "--output", moved) == 0
+    assert run("train", moved / "teachers.yaml") == 0
     assert_same_run(whole, moved)
     translating = "translating 105 training pairs with 2 teachers"
     assert re.findall(r"^(?:teacher|translating|student).*$", screen.getvalue(), re.MULTILINE) == [

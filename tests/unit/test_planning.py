@@ -8,7 +8,7 @@ import pytest
 from seq2seq.config import CorpusConfig, FilterConfig, dump_config, parse_config_text
 from seq2seq.config.corpus import ValidConfig
 from seq2seq.config.data import DataConfig
-from seq2seq.config.loading import flatten, override_values
+from seq2seq.config.overrides import flatten, override_values
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, CorpusError

@@ -20,7 +20,7 @@ from seq2seq.evaluation.intervals import mean_confidence_interval
 from seq2seq.evaluation.metrics import score_texts
 from seq2seq.model_directory import LOCK_FILE, STAGES, TEACHERS
 from seq2seq.storage.locks import file_lock, is_locked
-from seq2seq.sweeps.grid import Setting, parse_grid, refuse_seed
+from seq2seq.sweeps.grid import Setting, check_common_overrides, parse_grid
 from seq2seq.sweeps.processes import explain_exit
 from seq2seq.sweeps.record import RunRecord, SweepRecord
 from seq2seq.sweeps.scores import all_scores, bleu, paired_test
@@ -163,7 +163,9 @@ def test_everything_is_checked_before_the_first_run(recipe, tmp_path):
         plan(recipe, tmp_path / "model", [])
     plan(staged, tmp_path / "sweep", [f"stages.0.data.valid.tsv={valid},{other}"])  # it validates another model
     with pytest.raises(ConfigError, match=r"--set seed=7: a sweep trains every setting with the seeds 1 to N"):
-        refuse_seed(["training.epochs=2", "seed=7"])
+        check_common_overrides(["training.epochs=2", "seed=7"], [])
+    with pytest.raises(ConfigError, match=r"--set training\.epochs=2: the key is also in the grid"):
+        check_common_overrides(["training.epochs=2"], parse_grid(["training.epochs=3,4"]))
 
 
 def test_settings_are_compared_on_what_is_validated(tmp_path):
