@@ -15,7 +15,7 @@ import records
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from seq2seq.analysis.plots.history import COLOURS, MARKERS
+from seq2seq.analysis.plots.style import COLOURS, MARKERS
 
 HERE = Path(__file__).parent
 GREY = "#808080"  # legible on light and on dark pages

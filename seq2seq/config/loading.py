@@ -13,7 +13,7 @@ from seq2seq.config.objective import TeachersConfig
 from seq2seq.config.overrides import apply_overrides, flatten
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import MAX_SEED, TASK_CONFIGS, Config, TranslationConfig
-from seq2seq.config.search import SearchOptions
+from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.config.yaml_text import fit_types, read_yaml
 from seq2seq.errors import ConfigError, suggest_similar
 from seq2seq.storage.files import is_stream, missing, place_name
@@ -21,10 +21,8 @@ from seq2seq.storage.files import is_stream, missing, place_name
 # Between the seeds of two stages, or of the teachers of two runs; far apart, since runs often have the seeds 1, 2, 3.
 SEED_STEP = 1_000_000
 
-# Search options with which teachers do not translate the training text.
-NOT_FOR_TEACHERS = (
-    "n_best", "shortlist", "int8", "glossary", "confidence", "language_model", "ensemble_weights", "rerank_model",
-)  # fmt: skip
+# Search options with which teachers do not translate the training text; those of the student are left out.
+NOT_FOR_TEACHERS = {"n_best", *EXTERNAL_OPTIONS} - {"decision", "candidates", "distinct", "ensemble_average"}
 
 
 @check_arguments()
@@ -155,7 +153,9 @@ def stage_recipe(config: Config, number: int, before: Path | None = None, origin
     label = f"{origin}stages.{number}"
     keys = _dotted_keys(config.stages[number], label)
     for key in keys:
-        same = key.split(".")[0] in ("task", "stages", "tokenizer") and not key.startswith("tokenizer.sampling")
+        same = key.split(".")[0] in ("task", "stages", "teachers", "tokenizer") and not key.startswith(
+            "tokenizer.sampling"
+        )
         if same or key == "training.warm_start":
             raise ConfigError(
                 f"{label}: '{key}' is the same in all stages, which share tokenizers and pass on their weights. Set it "
@@ -191,14 +191,13 @@ def teacher_recipe(config: TranslationConfig, number: int, origin: str = "") -> 
                 f"{label}: '{key}' cannot be changed: teachers learn the same task from the same text, each with a "
                 "seed of its own. Leave it out."
             )
-    for name in NOT_FOR_TEACHERS:  # those of the student's search are left out
+    for name in NOT_FOR_TEACHERS:
         if f"search.{name}" in keys:
             raise ConfigError(
                 f"{label}: 'search.{name}' cannot be changed: teachers translate together, and without files that are "
                 "made from a model. Leave it out, or translate with `seq2seq data diversify`."
             )
-        keys[f"search.{name}"] = SearchOptions.model_fields[name].default
-    alone = config.model_copy(update={"teachers": TeachersConfig()})
+    alone = config.model_copy(update={"teachers": TeachersConfig(), "search": config.search.without(NOT_FOR_TEACHERS)})
     recipe = _override_part(alone, keys | {"seed": ((config.seed - 1) * SEED_STEP + number) % MAX_SEED}, label)
     assert isinstance(recipe, TranslationConfig)
     return recipe

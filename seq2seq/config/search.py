@@ -1,5 +1,6 @@
 """The section about generating text: search, sampling, long lines and speed."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -337,9 +338,16 @@ class SearchOptions(TranslationSearchOptions):
         """Whether another model rescores the hypotheses."""
         return self.rerank_model is not None and self.rerank_weight > 0
 
+    def without(self, names: Collection[str]) -> "SearchOptions":
+        """The same options with the defaults of some; `candidates` are left out if nothing is chosen from them."""
+        kept = self.model_dump(exclude=set(names))
+        if not (self.sample or kept.get("decision", "score") != "score" or kept.get("distinct")):
+            kept.pop("candidates", None)
+        return SearchOptions(**kept)
+
     def without_external_files(self) -> "SearchOptions":
         """The same options without those that training does not use, see `EXTERNAL_OPTIONS`."""
-        return SearchOptions(**self.model_dump(exclude=set(EXTERNAL_OPTIONS)))
+        return self.without(EXTERNAL_OPTIONS)
 
 
 # Keys without effect in training, where there is one model, without files derived from it, and one hypothesis.

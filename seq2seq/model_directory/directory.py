@@ -155,8 +155,10 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
         given = config.data is None or any(part.file for part in options.parts())  # without corpora none is trained
         return dict.fromkeys(names, None if given else options.model_type)
     known: dict[str, str | None] = {}
-    with suppress(Seq2SeqError):  # it may have been moved since
-        known = read_metadata(find_other_model(options.from_model))["tokenizers"]
+    # The other model may have been moved since this one was saved first.
+    for model in (folder, find_other_model(options.from_model)):
+        with suppress(Seq2SeqError):
+            known = known or read_metadata(model)["tokenizers"]
     # The single tokenizer of a language model may be the target tokenizer of a pair.
     return {name: known.get(name, known.get("target.spm")) for name in names}
 

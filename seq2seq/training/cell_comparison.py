@@ -157,7 +157,8 @@ def compare_cells(
                 # One line per run: the full output of each would be too much.
                 with display.spinner(f"{cell}, seed {seed}: training"):
                     report = train(override_recipe(config, {"seed": seed}), run, console=Console(quiet=True))
-                if report.end is None:
+                is_last = (seed, cell) == (seeds[-1], cells[-1])
+                if report.end is None or (report.stopped and not is_last):
                     raise TrainingError(f"{run}: interrupted. The same call with a directory resumes the comparison.")
                 rows.append({"cell": cell, "seed": seed, **_measure(run, report)})
                 bleu, loss = rows[-1]["bleu"], rows[-1]["valid_loss"]

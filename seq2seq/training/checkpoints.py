@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -127,12 +127,14 @@ def check_finished(directory: Path, config: Config, allow_changes: bool = False)
     """Check that the recipe of a finished stage or teacher is the one that it was trained with.
 
     Returns:
-        The keys outside `IDLE_KEYS` in which it differs.
+        The keys outside `IDLE_KEYS` in which it differs, and paths of text.
 
     Raises:
         TrainingError: There are such keys, and `allow_changes` is false.
     """
-    _, changed = _compare(load_model_config(directory), config, IDLE_KEYS)
+    started = load_model_config(directory)
+    paths = [key for key in changed_keys(started, config) if CORPUS_PATHS.fullmatch(key)]
+    _, changed = _compare(started, config, IDLE_KEYS)
     if changed and not allow_changes:
         if directory.parent.name == STAGES:  # a teacher otherwise
             part, later = "stage", f"a later stage, set the key in its section: --set stages.{directory.name}."
@@ -144,7 +146,7 @@ def check_finished(directory: Path, config: Config, allow_changes: bool = False)
             f"{', '.join(changed)}. To change {later}. To continue with the model of the {part} as it is, give "
             f"--allow-changes; to train all {part}s anew, give another --output."
         )
-    return changed
+    return changed + paths
 
 
 def _compare(started: Config, config: Config, free: Sequence[str]) -> tuple[Config, list[str]]:
@@ -180,6 +182,8 @@ class RunDirectory:
     model: DecoderModel
     data: TrainingData
     replicas: Replicas
+    allow_changes: bool = False
+    _written: set[str] = field(default_factory=set, init=False)  # checkpoints of this session
 
     def start_run(self, resumes: bool) -> None:
         """Write the recipe of a run that resumes; for a new run, delete what an earlier one left."""
@@ -197,10 +201,10 @@ class RunDirectory:
         if self.replicas.is_chief:
             create_model_directory(self.directory, config, self.data.tokenizers)
 
-    def load(self, name: str, allow_changes: bool = False) -> RunState:
+    def load(self, name: str) -> RunState:
         """Restore a checkpoint; later validations are dropped from the history and will be repeated.
 
-        With `allow_changes`, the corpora may differ, and the epoch starts over.
+        With `allow_changes`, the corpora may differ from those of an earlier session, and the epoch starts over.
 
         Raises:
             TrainingError: The corpora, the teachers or the precision changed since, so the run cannot be resumed
@@ -208,6 +212,7 @@ class RunDirectory:
             ModelDirectoryError: The file is damaged.
         """
         path, precision = self.directory / name, self.model.precision
+        allow_changes = self.allow_changes and name not in self._written
         arrays, about = load_arrays(path)
         try:
             progress, corpora, trained_in = RunState(**about["run_state"]), about["corpora"], about["precision"]
@@ -226,7 +231,7 @@ class RunDirectory:
                 f"written{f'; changed: {elsewhere}' if elsewhere else ''}. Undo the change, give --allow-changes, or "
                 "train into another directory."
             )
-        if about.get("teachers", []) != self._teachers and not allow_changes:
+        if about["teachers"] != self._teachers and not allow_changes:
             raise TrainingError(
                 f"{path}: the teachers of training.distillation, or their weights, changed since this checkpoint was "
                 "written. Undo the change, give --allow-changes, or train into another directory."
@@ -246,6 +251,7 @@ class RunDirectory:
 
     def save(self, name: str, run_state: RunState) -> None:
         """Write a checkpoint, atomically."""
+        self._written.add(name)
         state = snapshot(self.model)  # on all workers, which may have to add up their parts
         if self.replicas.is_chief:
             path = self.directory / name
@@ -263,20 +269,20 @@ class RunDirectory:
         """The checkpoint to roll back to: the last one or, if `further` back, the best one if there is one."""
         return BEST if further and (self.directory / BEST).exists() else LAST
 
-    def record_validation(self, entry: Mapping[str, Any], run_state: RunState) -> None:
+    def record_validation(self, entry: Mapping[str, Any], is_delivered: bool) -> None:
         """Append a validation to the history, and write the weights that it measured if they are to be kept.
 
-        Until a validation is marked as best, the directory's model is the one validated last.
+        Args:
+            entry: The validation.
+            is_delivered: Whether the weights become the directory's model.
         """
         training = self.config.training
         if self.replicas.is_chief:
             append_history(self.directory, entry)
-        if self.replicas.is_chief and (entry["best"] or run_state.best is None):
+        if self.replicas.is_chief and is_delivered:
             scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
             weights = named_weights(self.model)
             save_weights(self.directory, weights, self.model.precision, {"validation": scores}, self.data.corpus_stats)
-        if entry["best"]:
-            self.save(BEST, run_state)
         if self.replicas.is_chief and (training.keep_last or training.keep_best):
             save_kept_weights(self.directory, self.model, entry, self.config.validation.metric)
 

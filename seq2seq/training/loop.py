@@ -18,7 +18,7 @@ from seq2seq.models.base import DecoderModel
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import MIN_GAIN, AlarmMonitor, count_faults
 from seq2seq.training.callbacks import RateGuard
-from seq2seq.training.checkpoints import RunDirectory
+from seq2seq.training.checkpoints import BEST, RunDirectory
 from seq2seq.training.display import LOG_INTERVAL, CPUTimer, Display, TensorBoardWriter, Timer
 from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.pace import late_warning
@@ -228,9 +228,12 @@ class TrainingLoop:
             if settled and not self.said_late and (late := late_warning(training.minutes, self.expected_seconds)):
                 self.said_late = True
                 self.display.print(late)
-            self.directory.record_validation(entry, progress)
+            # Until a validation is marked as best, the directory's model is the one validated last.
+            self.directory.record_validation(entry, is_delivered=entry["best"] or progress.best is None)
             if self.tensorboard is not None:
                 self.tensorboard.log_validation(entry, *self.validator.samples())
+        if entry["best"]:  # with the live weights, from which a rollback continues
+            self.directory.save(BEST, progress)
         self._save_unless_skipping()
         self.directory.prune()
         self.throughput.restart()

@@ -130,7 +130,8 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
-    if (whole := folder / f"{TEACHERS}.yaml").exists():
+    table, whole = Path(data.train.tsv or ""), folder / f"{TEACHERS}.yaml"
+    if table.parts[-2:] == (TEACHERS, "train.tsv") and whole.exists():
         facts["teachers"] = _teachers(whole)
     lines = None
     if "source" in config.sides:

@@ -17,6 +17,7 @@ class TrainingReport:
     Attributes:
         directory: The model directory.
         end: Why training ended; None if it was interrupted and can be resumed.
+        stopped: Whether a signal asked the run to stop, perhaps only when it was ending anyway.
         updates: Number of updates, including skipped ones.
         seconds: Training time over all sessions, including validation.
         best: Best value of `validation.metric`; None if no validation was clearly better than token frequencies
@@ -43,6 +44,7 @@ class TrainingReport:
     comparison: Comparison | None = None
     samples: list[tuple[str, str]] = field(default_factory=list)
     overlaps: dict[str, Overlap] = field(default_factory=dict)
+    stopped: bool = False
 
     def __repr__(self) -> str:
         best = "none" if self.best is None else f"{self.best:.4g}"

@@ -2,8 +2,9 @@
 
 import math
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -17,7 +18,7 @@ from seq2seq.config import Config, TranslationConfig
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.model_directory import LAST
-from seq2seq.model_directory.directory import load_model_config
+from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
@@ -39,6 +40,7 @@ from seq2seq.training.run_state import (
     nothing_left,
     plan_epoch,
     planned_updates,
+    resume_command,
 )
 from seq2seq.training.setup import (
     make_compiled_model,
@@ -47,7 +49,7 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.stages import PartRun, refuse_begun_parts, stage_runs
+from seq2seq.training.stages import PartRun, refuse_other_parts, stage_runs
 from seq2seq.training.start_alarms import (
     describe_overlaps,
     find_overlaps,
@@ -112,18 +114,20 @@ def train(
     refuse_pretrained(directory)
     train_part = partial(_train_alone, callbacks=callbacks, console=console, allow_changes=allow_changes)
     if config.stages:
-        report = _train_parts(stage_runs(config, directory, allow_changes), train_part, display)
+        report = _train_parts(stage_runs(config, directory, allow_changes), train_part, display, is_whole=True)
         assert report is not None  # the last stage is never done
         return report
     if isinstance(config, TranslationConfig) and config.teachers.count:
-        report = _train_parts(teacher_runs(config, directory, allow_changes), train_part, display)
+        runs, config = teacher_runs(config, directory, allow_changes)
+        report = _train_parts(runs, train_part, display, is_whole=False)
         if report is not None and report.end is None:
             return report
         with lock_run(directory), _on_stop_signals(partial(_end_at_once, display)):
             translate_training_text(config, directory, display)
         display.print(f"student: {directory}")
         return train_part(student_recipe(config, directory), directory)
-    refuse_begun_parts(directory)
+    if not (directory / CONFIG).exists():  # else it is resumed, perhaps the last part by its own recipe
+        refuse_other_parts(directory)
     return train_part(config, directory)
 
 
@@ -151,9 +155,13 @@ def _train_alone(
 
 
 def _train_parts(
-    runs: Iterable[PartRun], train_part: Callable[[Config, Path], TrainingReport], display: Display
+    runs: Sequence[PartRun], train_part: Callable[[Config, Path], TrainingReport], display: Display, is_whole: bool
 ) -> TrainingReport | None:
-    """Train the runs that are not done, until one is interrupted; returns the report of the last one, if any."""
+    """Train the runs that are not done, until one is interrupted; returns the report of the last one, if any.
+
+    `is_whole`: no further part follows these. A run that was asked to stop when it was ending anyway is reported as
+    interrupted if another part follows.
+    """
     report = None
     for run in runs:
         if run.changed:
@@ -164,6 +172,9 @@ def _train_parts(
             report = train_part(run.config, run.directory)
             if report.end is None:
                 break
+            if report.stopped and not (is_whole and run is runs[-1]):
+                display.print(f"stopped before the next part. Resume with: {resume_command(run.directory)}")
+                return replace(report, end=None)
     return report
 
 
@@ -185,7 +196,7 @@ def _train(
     data = prepare_on_all_workers(config, directory, display, replicas, resumes)
     model = make_compiled_model(config, data.tokenizers, precision, replicas, display, is_new=not resumes)
     validator = VALIDATORS.get(type(config), Validator)(model, data, config, display, replicas)
-    records = RunDirectory(directory, config, model, data, replicas)
+    records = RunDirectory(directory, config, model, data, replicas, allow_changes)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     if needs_plan(with_plan_of_checkpoint(config, progress.plan)):
         check_minutes(config, progress, directory)
@@ -258,6 +269,7 @@ def _train(
         comparison=comparison,
         samples=[pair[:2] for pair in choose_samples(data.valid_pairs)] if "source" in data.sides else [],
         overlaps=overlaps,
+        stopped=stop.is_set(),
     )
 
 
@@ -265,7 +277,7 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     """Restore the last checkpoint, and report what has changed since."""
     recorded = load_model_config(records.directory)
     before, now = recorded.training, records.config.training
-    progress = records.load(LAST, allow_changes)
+    progress = records.load(LAST)
     valid = records.config.corpora.valid
     if allow_changes and valid.held_out and not valid.is_within(recorded.corpora.valid):
         display.print(

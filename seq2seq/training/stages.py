@@ -23,7 +23,7 @@ class PartRun(NamedTuple):
         directory: Its model directory: that of the whole run for the last stage, `stages/N` or `teachers/N` in it for
             the others.
         config: Its recipe, without stages and teachers.
-        is_done: Whether a later part has begun, so that this one is not trained again.
+        is_done: Whether it is not trained again: a later part has begun, or, for a teacher, the text is translated.
         changed: Keys in which the recipe of a part that is done has changed, to no effect.
     """
 
@@ -47,10 +47,11 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
     if has_begun[-1] and not all(has_begun):
         raise TrainingError(f"{directory}: has a run without stages, or with fewer of them. Give another --output.")
     refuse_model_without_checkpoint(directory)
+    refuse_other_parts(directory, STAGES, count - 1)
     runs = []
     for number, folder in enumerate(folders):
         before = None if number == 0 else folders[number - 1]
-        if before is not None and has_begun[number]:  # where it was then, if the directory has been moved since
+        if before is not None and (folder / LAST).exists():  # where it was then, if the directory has been moved since
             before = Path(load_model_config(folder).training.warm_start or before)
         stage = stage_recipe(config, number, before)
         is_done = any(has_begun[number + 1 :])
@@ -64,16 +65,23 @@ def stage_runs(config: Config, directory: Path, allow_changes: bool = False) -> 
     return runs
 
 
-def refuse_begun_parts(directory: Path) -> None:
-    """Refuse to train by a recipe without stages and teachers where a run with some has begun.
+def refuse_other_parts(directory: Path, kind: str = "", count: int = 0) -> None:
+    """Refuse to train where parts have begun that the recipe does not have.
+
+    Args:
+        directory: The model directory.
+        kind: Folder of the parts of the recipe: `STAGES`, `TEACHERS` or "".
+        count: Number of these parts.
 
     Raises:
-        TrainingError: It has, and the run of its own model has not.
+        TrainingError: Such a part has begun.
     """
-    for name in (STAGES, TEACHERS) if not (directory / CONFIG).exists() else ():
-        if (directory / name / "1" / CONFIG).exists():
+    for name in (STAGES, TEACHERS):
+        first = count + 1 if name == kind else 1
+        if (directory / name / str(first) / CONFIG).exists():
             raise TrainingError(
-                f"{directory}: has a run with {name} that has begun, but this recipe has none. To resume that run: "
+                f"{directory}: has a run with {name} that has begun, but this recipe has "
+                f"{'fewer' if first > 1 else 'none'}. To resume that run: "
                 f"{resume_command(directory / name / '1')}. To start a new run, give another --output."
             )
 
@@ -86,7 +94,12 @@ def record_recipe(config: Config, file: Path) -> None:
 
 
 def check_files(config: Config, label: str, before: Collection[Path] = ()) -> None:
-    """Check that the corpora and models of a part exist, of which others may be trained for days `before` it.
+    """Check that the corpora and models of a part exist, so that no missing file is found after days of training.
+
+    Args:
+        config: Recipe of the part.
+        label: Name of the part in errors.
+        before: Directories of the parts before it, whose models need not exist yet.
 
     Raises:
         CorpusError, ModelDirectoryError: One of them is missing.

@@ -28,16 +28,20 @@ from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
-from seq2seq.training.checkpoints import check_finished, check_recipe, refuse_model_without_checkpoint
+from seq2seq.training.checkpoints import CORPUS_PATHS, check_finished, check_recipe, refuse_model_without_checkpoint
 from seq2seq.training.display import Display
-from seq2seq.training.stages import PartRun, check_files, record_recipe
+from seq2seq.training.stages import PartRun, check_files, record_recipe, refuse_other_parts
 
 HELD_OUT = "valid.tsv"  # the held-out pairs of a recipe, which would be others in the table
-PAIRS = {"columns": [1, 2], "header": False}
+PAIRS = {"columns": [1, 2], "header": False, "quoted": False}
 
 
-def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool = False) -> list[PartRun]:
-    """The runs of all teachers of a recipe; the recipe is written to `teachers.yaml`.
+def teacher_runs(
+    config: TranslationConfig, directory: Path, allow_changes: bool = False
+) -> tuple[list[PartRun], TranslationConfig]:
+    """The runs of all teachers of a recipe, and the recipe, which is written to `teachers.yaml`.
+
+    If teachers have translated already and `allow_changes` is set, the recipe has those teachers.
 
     Raises:
         TrainingError: The directory has a run without teachers, or one with a different recipe.
@@ -53,6 +57,7 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
             f"{directory}: has a run without teachers, or without its {TEACHERS}/{TABLE}. Give another --output."
         )
     refuse_model_without_checkpoint(directory)
+    refuse_other_parts(directory, TEACHERS, config.teachers.count)
     check_other_models(config, resumes=(directory / LAST).exists())
     runs = []
     for number, folder in enumerate(folders, start=1):
@@ -62,7 +67,8 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
         if number == 1 and not is_done and not has_begun[0]:
             check_files(teacher, TEACHERS)
         changed = check_finished(folder, teacher, allow_changes) if is_done and has_begun[number - 1] else []
-        if not is_translated and (text := [key for key in changed if key.startswith("data.")]):
+        text = [key for key in changed if key.startswith("data.") and not CORPUS_PATHS.fullmatch(key)]
+        if text and not is_translated:
             raise TrainingError(
                 f"{folder}: this teacher has been trained on other text; changed: {', '.join(text)}. Undo the change, "
                 "or give another --output."
@@ -73,7 +79,7 @@ def teacher_runs(config: TranslationConfig, directory: Path, allow_changes: bool
     if (directory / LAST).exists():
         check_recipe(directory, student_recipe(config, directory), allow_changes)
     record_recipe(config, recorded)
-    return runs
+    return runs, config
 
 
 def _check_teachers(recorded: Path, config: TranslationConfig, allow_changes: bool) -> TranslationConfig:
@@ -133,7 +139,7 @@ def translate_training_text(config: TranslationConfig, directory: Path, display:
     if data.valid.held_out:
         with atomic_write(folder / HELD_OUT) as partial, partial.open("w", encoding="utf-8", newline="\n") as table:
             for pair in filter_pairs(open_valid(data, parts), valid_filters(data), FilterReport()):
-                table.write("\t".join(side.replace("\t", " ") for side in pair[:2]) + "\n")
+                table.write("\t".join(pair[:2]) + "\n")
     models = tuple(folder / str(number) for number in range(1, config.teachers.count + 1))
     part = Synthesis("forward-1", models, "source", teacher_recipe(config, 1).search)
     display.print(f"translating {pluralize(count, 'training pair')} with {pluralize(len(models), 'teacher')}")

@@ -67,9 +67,9 @@ def measured_loss(folder, weights):
     return float(nll / tokens)
 
 
-def split_last(folder):
-    """Live weights and averages of the last checkpoint; what is frozen has no average of its own."""
-    state, _ = load_arrays(folder / LAST)
+def split_weights(folder, checkpoint=LAST):
+    """Live weights and averages of a checkpoint; what is frozen has no average of its own."""
+    state, _ = load_arrays(folder / checkpoint)
     live = {name.removeprefix("weights/"): array for name, array in state.items() if name.startswith("weights/")}
     averages = {
         name.removeprefix("update/average/seq2seq/"): array for name, array in state.items() if "/average/" in name
@@ -79,7 +79,7 @@ def split_last(folder):
 
 
 def test_what_is_measured_and_kept_are_the_averages(whole):
-    live, averages = split_last(whole)
+    live, averages = split_weights(whole)
     history = read_history(whole)
     last_file, about = list_kept_weights(whole)[-1]
     assert about["update"] == history[-1]["update"]
@@ -91,11 +91,11 @@ def test_what_is_measured_and_kept_are_the_averages(whole):
 def test_what_is_delivered_are_the_best_averages(whole):
     best = min(read_history(whole), key=lambda entry: entry["valid_loss"])
     delivered, _ = load_arrays(whole / "model.safetensors")
-    checkpoint, _ = load_arrays(whole / BEST)
+    live, averages = split_weights(whole, BEST)
     (kept,) = [file for file, about in list_kept_weights(whole) if about["update"] == best["update"]]
     assert_same_arrays(load_arrays(kept)[0], delivered)
-    for name, value in delivered.items():
-        np.testing.assert_array_equal(checkpoint[f"weights/{name}"], value)
+    assert_same_arrays(averages, delivered)
+    assert any(not np.array_equal(live[name], value) for name, value in delivered.items()), "a rollback needs live ones"
     assert measured_loss(whole, delivered) == pytest.approx(best["valid_loss"], abs=1e-5)
 
 
@@ -104,7 +104,7 @@ def test_averages_do_not_change_how_the_weights_move(config, whole, tmp_path):
         update={"training": config.training.model_copy(update={"ema_decay": None, "keep_last": 9})}
     )
     train(plain, tmp_path)
-    live, _ = split_last(whole)
+    live, _ = split_weights(whole)
     state, _ = load_arrays(tmp_path / LAST)
     for name, value in live.items():
         np.testing.assert_array_equal(state[f"weights/{name}"], value, err_msg=name)

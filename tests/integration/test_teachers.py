@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import signal
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ from seq2seq.model_directory.directory import load_model_config, read_metadata
 from seq2seq.training import train
 from seq2seq.training.run_state import resume_command
 from seq2seq.training.student import student_recipe
+from seq2seq.training.validation import Validator
 from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config
@@ -137,6 +139,9 @@ def test_interruptions_in_any_part_change_nothing(recipe, whole, tmp_path, monke
 def test_students_of_other_teachers_form_an_ensemble(recipe, whole, tmp_path):
     other = override_config(recipe, {"seed": 2, "teachers.count": 1, "teachers.changes.training.updates": 2})
     assert train(override_config(other, {"training.updates": 2}), tmp_path / "other").end
+    files = [sorted(folder.glob("*.spm")) for folder in (tmp_path / "other", whole / "teachers" / "1")]
+    own, theirs = ([file.read_bytes() for file in found] for found in files)
+    assert own == theirs
     assert len(Translator.load([whole, tmp_path / "other"]).translate(["a b"])) == 1
 
 
@@ -173,13 +178,33 @@ def test_finished_teachers_keep_their_recipe(recipe, whole, tmp_path):
         train(recipe, tmp_path / "run")
 
 
-def test_longer_training_of_the_student_alone(recipe, whole, tmp_path):
-    folder, screen = tmp_path / "run", io.StringIO()
+def test_a_stop_at_the_end_of_a_part_ends_the_run(recipe, tmp_path, monkeypatch):
+    loss = Validator.loss
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return loss(*arguments)
+
+    monkeypatch.setattr(Validator, "loss", interrupted)
+    screen = io.StringIO()
+    report = train(recipe, tmp_path, console=Console(file=screen, width=250))
+    assert report.end is None
+    assert f"stopped before the next part. Resume with: seq2seq train {tmp_path}/teachers.yaml\n" in screen.getvalue()
+    assert not (tmp_path / "teachers" / "2").exists()
+
+
+def test_longer_training_of_the_student_alone(recipe, whole, corpus, tmp_path):
+    folder, screen, text = tmp_path / "run", io.StringIO(), str(shutil.copy(corpus / "train.tsv", tmp_path))
     shutil.copytree(whole, folder)
-    changed = override_config(recipe, {"training.epochs": 3, "training.learning_rate": 0.002})
+    shutil.rmtree(folder / "teachers" / "1")
+    changed = override_config(
+        recipe, {"training.epochs": 3, "training.learning_rate": 0.002, "data.train": {"tsv": text}}
+    )
     report = train(changed, folder, console=Console(file=screen, width=250), allow_changes=True)
     assert [entry["epoch"] for entry in report.history] == [1, 2, 3]
-    said = "warning: teacher 2 is finished, and keeps its model; changed to no effect: training.learning_rate\n"
+    assert read_metadata(folder)["tokenizers"] == {"joint.spm": "unigram"}, "known from before"
+    keys = "training.learning_rate, data.train.tsv"
+    said = f"warning: teacher 2 is finished, and keeps its model; changed to no effect: {keys}\n"
     assert said in screen.getvalue()
 
 
@@ -200,6 +225,14 @@ def test_longer_training_of_the_student_alone(recipe, whole, tmp_path):
 def test_impossible_teachers(recipe, changes, expected):
     with pytest.raises(ConfigError, match=re.escape(expected)):
         override_config(recipe, changes)
+
+
+def test_options_of_the_students_search_are_not_those_of_teachers(recipe):
+    reranked = {"rerank_model": "model", "rerank_weight": 0.5, "candidates": 3, "beam_size": 3, "n_best": 2}
+    search = teacher_recipe(
+        override_config(recipe, {f"search.{key}": value for key, value in reranked.items()}), 1
+    ).search
+    assert search == recipe.search.model_copy(update={"beam_size": 1})
 
 
 def test_missing_text_is_said_before_a_teacher_trains(recipe, tmp_path):

@@ -9,6 +9,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
+from seq2seq.model_directory import LAST
 from seq2seq.training import loop as module
 from seq2seq.training.alarms import BaselineLosses
 from seq2seq.training.loop import TrainingLoop
@@ -63,10 +64,10 @@ class Driven:
             epoch_batches=EpochBatches(BATCHES),
             directory=SimpleNamespace(
                 directory=Path("run"),
-                save=lambda name, progress: self.saved.append(progress.total_batches),
+                save=lambda name, progress: self.saved.append(progress.total_batches) if name == LAST else None,
                 load=lambda name: RunState(total_batches=2, batch=2),
                 choose_rollback_checkpoint=lambda further: "checkpoints/last.safetensors",
-                record_validation=lambda entry, progress: None,
+                record_validation=lambda entry, is_delivered: None,
                 prune=lambda: None,
             ),
             validator=MagicMock(loss=lambda: 1.0, translations=[]),

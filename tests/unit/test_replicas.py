@@ -189,7 +189,7 @@ def test_another_worker_than_the_chief_writes_nothing(tmp_path):
     records = RunDirectory(tmp_path, toy_config(tmp_path), model, None, replicas)
     records.start_run(resumes=False)
     records.save("checkpoints/last.safetensors", None)
-    records.record_validation({"best": True, "update": 1}, None)
+    records.record_validation({"best": True, "update": 1}, is_delivered=True)
     records.prune()
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.config import dump_config, load_config, parse_config_text, stage_recipe
+from seq2seq.config import dump_config, parse_config_text, stage_recipe
 from seq2seq.errors import ConfigError
 
 RECIPE = """
@@ -92,6 +92,7 @@ def test_no_stage_trains_on_what_a_later_one_holds_out(first, second, refused):
         ("stages: [{}]", "toy.yaml: stages.1: 'stages' is the same in all stages"),
         ("data: {train: {}}", "toy.yaml: stages.1: 'data.train' is empty. Give it keys, or leave it out."),
         ("data: {train: {mixture: {x: {tsv: a}}}}", "toy.yaml: stages.1: data.train.mixture.x.tsv="),
+        ("teachers: {count: 2}", "toy.yaml: stages.1: 'teachers.count' is the same in all stages"),
         (
             "training: {distribution: multi_worker}",
             "toy.yaml: stages.1: 'training.distribution' cannot be multi_worker",
@@ -111,7 +112,3 @@ def test_stages_are_sections():
         parse(RECIPE.replace("  - {}", "  - x"))
     with pytest.raises(ConfigError, match="'stages' are for one machine"):
         parse(overrides=["training.distribution=multi_worker"])
-
-
-def test_a_packaged_recipe_has_no_stages():
-    assert load_config("quickstart").stages == ()
