@@ -61,15 +61,6 @@ class Recipe(Section):
     )
 
     @model_validator(mode="after")
-    def _check_stages(self) -> Self:
-        if self.stages and self.training.distribution == "multi_worker":
-            raise ValueError(
-                "'stages' are for one machine, but 'training.distribution' is multi_worker: train each stage as a run "
-                "of its own, with 'training.warm_start'"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_batching(self) -> Self:
         tokens = self.batching.max_tokens
         if self.data is not None and tokens is not None and self.data.filters.max_tokens > tokens:
@@ -161,11 +152,6 @@ class TranslationConfig(Recipe):
             raise ValueError(
                 "'teachers' are for a recipe without 'stages': train them in a run of their own, and read its "
                 "teachers/train.tsv in the stages"
-            )
-        if self.training.distribution == "multi_worker":
-            raise ValueError(
-                "'teachers' are for one machine, but 'training.distribution' is multi_worker: train each of them as a "
-                "run of its own, and translate with `seq2seq data diversify`"
             )
         if self.data is not None and (self.data.train.weights() is not None or self.data.train.temperature != 1.0):
             raise ValueError(

@@ -212,7 +212,7 @@ def test_longer_training_of_the_student_alone(recipe, whole, corpus, tmp_path):
     ("changes", "expected"),
     [
         ({"stages": [{}, {}]}, "'teachers' are for a recipe without 'stages'"),
-        ({"training.distribution": "multi_worker"}, "'teachers' are for one machine"),
+        ({"training.distribution": "multi_worker"}, "teachers.changes: 'training.distribution' cannot be multi_worker"),
         ({"data.train": {"mixture": [{"tsv": "a", "weight": 1}, {"tsv": "b", "weight": 2}]}}, "'teachers' make one ta"),
         ({"teachers.changes.training.distribution": "multi_worker"}, "'training.distribution' cannot be multi_worker"),
         ({"teachers.changes.seed": 4}, "recipe: teachers.changes: 'seed' cannot be changed"),

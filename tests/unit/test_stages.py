@@ -110,5 +110,5 @@ def test_what_a_stage_cannot_change_is_refused(stage, message):
 def test_stages_are_sections():
     with pytest.raises(ConfigError, match=r"'stages\.0': found 'x'"):
         parse(RECIPE.replace("  - {}", "  - x"))
-    with pytest.raises(ConfigError, match="'stages' are for one machine"):
+    with pytest.raises(ConfigError, match=r"stages\.0: 'training\.distribution' cannot be multi_worker"):
         parse(overrides=["training.distribution=multi_worker"])
