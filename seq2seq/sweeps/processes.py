@@ -4,16 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
+from seq2seq.devices.stop_signals import on_stop_signals
 from seq2seq.storage.files import wrap_storage_errors
 
 LAST_BYTES = 10_000  # of a log, in which the error is looked for
-# Windows has no SIGHUP.
-STOP_SIGNALS = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 def run_process(arguments: Sequence[str], log: Path) -> int:
@@ -24,7 +22,7 @@ def run_process(arguments: Sequence[str], log: Path) -> int:
     Raises:
         KeyboardInterrupt: There was such a signal.
     """
-    with wrap_storage_errors(log), log.open("ab") as file, _as_interrupts():
+    with wrap_storage_errors(log), log.open("ab") as file, on_stop_signals(_interrupt):
         # A session of its own, so that Ctrl-C reaches it once: a second one would end it without saving.
         process = subprocess.Popen(
             [sys.executable, "-m", "seq2seq", *arguments],
@@ -48,23 +46,8 @@ def run_process(arguments: Sequence[str], log: Path) -> int:
     return code
 
 
-@contextmanager
-def _as_interrupts() -> Iterator[None]:
-    """Context in which signals that would end this process raise KeyboardInterrupt in its main thread."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {}
-    with suppress(ValueError):  # off the main thread
-        for number in STOP_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                previous[number] = signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def explain_exit(code: int, log: Path, begin: int) -> str:

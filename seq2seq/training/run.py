@@ -1,14 +1,12 @@
 """Set up a training run, start its loop and report how it ended."""
 
 import math
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
-from types import FrameType
 
 import keras
 from rich.console import Console
@@ -17,6 +15,7 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, TranslationConfig
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
+from seq2seq.devices.stop_signals import on_stop_signals
 from seq2seq.model_directory import LAST
 from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.model_directory.other_models import check_other_models
@@ -59,9 +58,6 @@ from seq2seq.training.start_alarms import (
 )
 from seq2seq.training.student import student_recipe, teacher_runs, translate_training_text
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
-
-# Windows has no SIGHUP.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 @check_arguments(config="load_config('quickstart') reads a recipe.")
@@ -122,7 +118,7 @@ def train(
         report = _train_parts(runs, train_part, display, is_whole=False)
         if report is not None and report.end is None:
             return report
-        with lock_run(directory), _on_stop_signals(partial(_end_at_once, display)):
+        with lock_run(directory), on_stop_signals(partial(_end_at_once, display)):
             translate_training_text(config, directory, display)
         display.print(f"student: {directory}")
         return train_part(student_recipe(config, directory), directory)
@@ -150,7 +146,7 @@ def _train_alone(
         check_other_models(config, resumes=resumes)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        with _on_stop_signals(partial(_end_at_once, display)):
+        with on_stop_signals(partial(_end_at_once, display)):
             return _train(config, directory, callbacks, display, machine, changed, allow_changes)
 
 
@@ -244,7 +240,7 @@ def _train(
             plan_epoch(config, data.read_epoch(progress.epoch), progress.epoch, full_pass=True),
         )
         _plan_by_speed(loop, plan)
-        with _on_stop_signals(partial(_end_after_batch, stop, display)):
+        with on_stop_signals(partial(_end_after_batch, stop, display)):
             loop.run()
             comparison = None if loop.end is None else compare_delivered_model(loop)
     # If the model has learnt nothing, an alarm with a better remedy already says so.
@@ -326,22 +322,3 @@ def _end_after_batch(request: Event, display: Display) -> None:
         raise KeyboardInterrupt
     request.set()
     display.print("stopping after this batch or validation; press Ctrl-C again to stop without saving")
-
-
-@contextmanager
-def _on_stop_signals(react: Callable[[], None]) -> Iterator[None]:
-    """Context that calls `react` on each of `STOP_SIGNALS`, which only the main thread receives."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        react()
-
-    previous = {}
-    with suppress(ValueError):  # off the main thread
-        for number in STOP_SIGNALS:
-            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                previous[number] = signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

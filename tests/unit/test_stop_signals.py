@@ -9,8 +9,9 @@ from threading import Event
 import pytest
 from rich.console import Console
 
+from seq2seq.devices.stop_signals import on_stop_signals
 from seq2seq.training.display import Display
-from seq2seq.training.run import _end_after_batch, _end_at_once, _on_stop_signals
+from seq2seq.training.run import _end_after_batch, _end_at_once
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 
@@ -27,7 +28,7 @@ def terminal():
 def test_the_first_signal_asks_the_run_to_stop_and_the_second_one_ends_it(name):
     asked, screen, number = Event(), io.StringIO(), getattr(signal, name)
     before = signal.getsignal(number)
-    with _on_stop_signals(partial(_end_after_batch, asked, Display(Console(file=screen)))):
+    with on_stop_signals(partial(_end_after_batch, asked, Display(Console(file=screen)))):
         os.kill(os.getpid(), number)
         assert asked.is_set()
         with pytest.raises(KeyboardInterrupt):
@@ -39,8 +40,8 @@ def test_the_first_signal_asks_the_run_to_stop_and_the_second_one_ends_it(name):
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
 def test_while_there_is_nothing_to_save_the_first_one_ends_it(name):
     at_once = partial(_end_at_once, Display())
-    with _on_stop_signals(at_once):
-        with _on_stop_signals(partial(_end_after_batch, Event(), Display())):
+    with on_stop_signals(at_once):
+        with on_stop_signals(partial(_end_after_batch, Event(), Display())):
             pass
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), getattr(signal, name))
@@ -49,7 +50,7 @@ def test_while_there_is_nothing_to_save_the_first_one_ends_it(name):
 def test_a_run_under_nohup_outlives_its_terminal():
     asked, before = Event(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with _on_stop_signals(asked.set):
+        with on_stop_signals(asked.set):
             os.kill(os.getpid(), signal.SIGHUP)
         assert not asked.is_set()
     finally:
