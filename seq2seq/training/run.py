@@ -1,9 +1,8 @@
 """Set up a training run, start its loop and report how it ended."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -28,6 +27,7 @@ from seq2seq.training.ending import baseline_warnings, compare_delivered_model, 
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.pace import describe_plan, needs_plan, plan_updates, recorded_plan, with_plan_of_checkpoint
+from seq2seq.training.parts import refuse_other_parts, train_parts
 from seq2seq.training.recovery import DivergenceMonitor
 from seq2seq.training.report import TrainingReport
 from seq2seq.training.run_state import (
@@ -39,7 +39,6 @@ from seq2seq.training.run_state import (
     nothing_left,
     plan_epoch,
     planned_updates,
-    resume_command,
 )
 from seq2seq.training.setup import (
     make_compiled_model,
@@ -48,7 +47,7 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.stages import PartRun, refuse_other_parts, stage_runs
+from seq2seq.training.stages import stage_runs
 from seq2seq.training.start_alarms import (
     describe_overlaps,
     find_overlaps,
@@ -110,12 +109,12 @@ def train(
     refuse_pretrained(directory)
     train_part = partial(_train_alone, callbacks=callbacks, console=console, allow_changes=allow_changes)
     if config.stages:
-        report = _train_parts(stage_runs(config, directory, allow_changes), train_part, display, is_whole=True)
+        report = train_parts(stage_runs(config, directory, allow_changes), train_part, display, is_whole=True)
         assert report is not None  # the last stage is never done
         return report
     if isinstance(config, TranslationConfig) and config.teachers.count:
         runs, config = teacher_runs(config, directory, allow_changes)
-        report = _train_parts(runs, train_part, display, is_whole=False)
+        report = train_parts(runs, train_part, display, is_whole=False)
         if report is not None and report.end is None:
             return report
         with lock_run(directory), on_stop_signals(partial(_end_at_once, display)):
@@ -148,30 +147,6 @@ def _train_alone(
         check_workers(machine, config)
         with on_stop_signals(partial(_end_at_once, display)):
             return _train(config, directory, callbacks, display, machine, changed, allow_changes)
-
-
-def _train_parts(
-    runs: Sequence[PartRun], train_part: Callable[[Config, Path], TrainingReport], display: Display, is_whole: bool
-) -> TrainingReport | None:
-    """Train the runs that are not done, until one is interrupted; returns the report of the last one, if any.
-
-    `is_whole`: no further part follows these. A run that was asked to stop when it was ending anyway is reported as
-    interrupted if another part follows.
-    """
-    report = None
-    for run in runs:
-        if run.changed:
-            name, keys = run.name.partition(" of ")[0], ", ".join(run.changed)
-            display.print(f"warning: {name} is finished, and keeps its model; changed to no effect: {keys}")
-        if not run.is_done:
-            display.print(f"{run.name}: {run.directory}")
-            report = train_part(run.config, run.directory)
-            if report.end is None:
-                break
-            if report.stopped and not (is_whole and run is runs[-1]):
-                display.print(f"stopped before the next part. Resume with: {resume_command(run.directory)}")
-                return replace(report, end=None)
-    return report
 
 
 def _train(

@@ -30,7 +30,7 @@ from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
 from seq2seq.training.checkpoints import CORPUS_PATHS, check_finished, check_recipe, refuse_model_without_checkpoint
 from seq2seq.training.display import Display
-from seq2seq.training.stages import PartRun, check_files, record_recipe, refuse_other_parts
+from seq2seq.training.parts import PartRun, check_files, record_recipe, refuse_other_parts
 
 HELD_OUT = "valid.tsv"  # the held-out pairs of a recipe, which would be others in the table
 PAIRS = {"columns": [1, 2], "header": False, "quoted": False}
