@@ -206,25 +206,21 @@ class Sweep:
     def _train_alone(self, arguments: Sequence[str], run: RunRecord) -> None:
         """Run the command that trains, when no other process trains into its folder.
 
-        A sweep that was killed may have left one, which holds no lock while it starts and between two stages.
+        A sweep that was killed may have left one, which holds no lock while it starts.
         """
+        lock = self.folder / run.name / LOCK_FILE
         while True:
-            if self._is_locked(run):
+            if is_locked(lock):
                 self.say("waiting until no other process trains into its folder")
-            while self._is_locked(run):
+            while is_locked(lock):
                 sleep(POLL)
             try:
                 self._run(arguments, run)
             except TrainingError:
-                if not self._is_locked(run):
+                if not is_locked(lock):
                     raise
             else:
                 return
-
-    def _is_locked(self, run: RunRecord) -> bool:
-        """Whether a process trains into the folder of a run, any stage or teacher of it."""
-        folder = self.folder / run.name
-        return any(is_locked(one / LOCK_FILE) for one in _parts(folder))
 
     def _validate(self, run: RunRecord) -> RunRecord:
         """A trained run with its validation scores."""

@@ -1,7 +1,7 @@
 """Set up a training run, start its loop and report how it ended."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -107,23 +107,37 @@ def train(
     check_callbacks(callbacks)
     directory, display = Path(directory), make_display(console)
     refuse_pretrained(directory)
-    train_part = partial(_train_alone, callbacks=callbacks, console=console, allow_changes=allow_changes)
+    train_alone = partial(_train_alone, callbacks=callbacks, console=console, allow_changes=allow_changes)
     if config.stages:
-        report = train_parts(stage_runs(config, directory, allow_changes), train_part, display, is_whole=True)
+        with lock_run(directory):
+            runs = stage_runs(config, directory, allow_changes)
+            report = train_parts(runs, partial(train_alone, locked=directory), display, is_whole=True)
         assert report is not None  # the last stage is never done
         return report
     if isinstance(config, TranslationConfig) and config.teachers.count:
-        runs, config = teacher_runs(config, directory, allow_changes)
-        report = train_parts(runs, train_part, display, is_whole=False)
-        if report is not None and report.end is None:
-            return report
-        with lock_run(directory), on_stop_signals(partial(_end_at_once, display)):
-            translate_training_text(config, directory, display)
-        display.print(f"student: {directory}")
-        return train_part(student_recipe(config, directory), directory)
+        with lock_run(directory):
+            return _train_student(config, directory, partial(train_alone, locked=directory), display, allow_changes)
     if not (directory / CONFIG).exists():  # else it is resumed, perhaps the last part by its own recipe
         refuse_other_parts(directory)
-    return train_part(config, directory)
+    return train_alone(config, directory)
+
+
+def _train_student(
+    config: TranslationConfig,
+    directory: Path,
+    train_part: Callable[[Config, Path], TrainingReport],
+    display: Display,
+    allow_changes: bool,
+) -> TrainingReport:
+    """Train the teachers of a recipe, let them translate its text, and train the student."""
+    runs, config = teacher_runs(config, directory, allow_changes)
+    report = train_parts(runs, train_part, display, is_whole=False)
+    if report is not None and report.end is None:
+        return report
+    with on_stop_signals(partial(_end_at_once, display)):
+        translate_training_text(config, directory, display)
+    display.print(f"student: {directory}")
+    return train_part(student_recipe(config, directory), directory)
 
 
 def _train_alone(
@@ -132,12 +146,14 @@ def _train_alone(
     callbacks: Sequence[keras.callbacks.Callback],
     console: Console | None,
     allow_changes: bool,
+    locked: Path | None = None,
 ) -> TrainingReport:
-    """Train a model by a recipe without stages and teachers, or resume its run."""
+    """Train a model by a recipe without stages and teachers, or resume its run; `locked` is locked by the caller."""
     machine, display = set_up_machine(config), make_display(console)
     replicas = machine.replicas
     directory.mkdir(parents=True, exist_ok=True)
-    with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
+    needs_lock = replicas.is_chief and directory != locked
+    with report_lost_workers(replicas), lock_run(directory) if needs_lock else nullcontext():
         resumes = (directory / LAST).exists()
         refuse_model_without_checkpoint(directory)
         replicas.barrier()  # until all workers have looked

@@ -14,6 +14,7 @@ from seq2seq.errors import ConfigError, CorpusError, ModelDirectoryError, Traini
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_model_config, read_metadata
 from seq2seq.training import train
+from seq2seq.training.checkpoints import lock_run
 from seq2seq.training.run_state import resume_command
 from seq2seq.training.student import student_recipe
 from seq2seq.training.validation import Validator
@@ -238,4 +239,11 @@ def test_options_of_the_students_search_are_not_those_of_teachers(recipe):
 def test_missing_text_is_said_before_a_teacher_trains(recipe, tmp_path):
     with pytest.raises(CorpusError, match=r"teachers: nowhere\.tsv: no such file"):
         train(override_config(recipe, {"data.test": {"tsv": "nowhere.tsv"}}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "teachers.yaml").exists()
+
+
+def test_a_second_command_changes_nothing(recipe, whole):
+    before = (whole / "teachers.yaml").read_bytes()
+    with lock_run(whole), pytest.raises(TrainingError, match="is training into it"):
+        train(override_config(recipe, {"training.epochs": 4}), whole, allow_changes=True)
+    assert (whole / "teachers.yaml").read_bytes() == before

@@ -18,7 +18,7 @@ from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.evaluation.comparison import compare_systems
 from seq2seq.evaluation.intervals import mean_confidence_interval
 from seq2seq.evaluation.metrics import score_texts
-from seq2seq.model_directory import LOCK_FILE, STAGES, TEACHERS
+from seq2seq.model_directory import LOCK_FILE
 from seq2seq.storage.locks import file_lock, is_locked
 from seq2seq.sweeps.grid import Setting, check_common_overrides, parse_grid
 from seq2seq.sweeps.processes import explain_exit
@@ -232,18 +232,17 @@ def test_the_test_text_waits_for_validation(recipe, tmp_path):
         sweep.test()
 
 
-@pytest.mark.parametrize("part", [f"{STAGES}/1", f"{TEACHERS}/2"])
-def test_a_process_that_a_killed_sweep_has_left_is_waited_for(part, recipe, tmp_path, monkeypatch):
-    """In whichever part it is, and if it begins with the next one while the command that trains starts."""
+def test_a_process_that_a_killed_sweep_has_left_is_waited_for(recipe, tmp_path, monkeypatch):
+    """Also if it locks the folder while the command that trains starts."""
     said, calls, orphan = [], [], ExitStack()
     sweep = Sweep.plan(tmp_path / "sweep", recipe, [Setting(())], 1, said.append)
-    folder = tmp_path / "sweep/recipe-seed1"
-    orphan.enter_context(file_lock(folder / part / LOCK_FILE, RuntimeError))
+    lock = tmp_path / "sweep/recipe-seed1" / LOCK_FILE
+    orphan.enter_context(file_lock(lock, RuntimeError))
 
     def train(arguments, log):
-        calls.append(is_locked(folder / part / LOCK_FILE) or is_locked(folder / LOCK_FILE))
+        calls.append(is_locked(lock))
         if len(calls) == 1:
-            orphan.enter_context(file_lock(folder / LOCK_FILE, RuntimeError))
+            orphan.enter_context(file_lock(lock, RuntimeError))
             log.write_text("error: another process is training into it\n", encoding="utf-8")
         return 2 - min(len(calls), 2)
 
