@@ -11,7 +11,7 @@ from seq2seq.training.display import MIN_SPINNER_SECONDS, Display, Timer, descri
 from seq2seq.training.report_html import validations_html
 
 with require_extra("notebooks", needed_by=__name__):
-    from IPython.display import HTML, display
+    from IPython.display import HTML, DisplayHandle, display
 
 REFRESH_SECONDS = 0.5
 
@@ -26,7 +26,7 @@ class NotebookDisplay(Display):
         self._entries: list[Mapping[str, Any]] = []
         self._live = ""
         self._since_refresh = Timer()
-        self._handle = display(HTML(""), display_id=True)
+        self._handle: DisplayHandle | None = None  # a display that shows nothing leaves no output
 
     def print(self, text: str) -> None:
         self._add(f"<div>{escape(text)}</div>")
@@ -80,4 +80,5 @@ class NotebookDisplay(Display):
     def _refresh(self) -> None:
         self._since_refresh.restart()
         parts = "".join([*self._before, validations_html(self._entries), *self._after, self._live])
+        self._handle = self._handle or display(HTML(""), display_id=True)
         self._handle.update(HTML(f'<div style="font-variant-numeric:tabular-nums">{parts}</div>'))
