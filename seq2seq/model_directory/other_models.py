@@ -9,7 +9,7 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import load_recipe, read_metadata
 from seq2seq.model_directory.pretrained import find_other_model
 
-TEACHERS_KEY = "training.distillation.teachers"
+DISTILLATION_TEACHERS = "training.distillation.teachers"
 
 
 def check_other_models(config: Config, made_before: Collection[Path] = (), *, resumes: bool = False) -> None:
@@ -22,7 +22,7 @@ def check_other_models(config: Config, made_before: Collection[Path] = (), *, re
 
     Raises:
         CorpusError: An environment variable in a path is not set.
-        ModelDirectoryError: A folder does not exist; or see `find_teacher`.
+        ModelDirectoryError: A folder does not exist; or see `find_distillation_teacher`.
     """
     training, expected = config.training, {os.path.realpath(folder) for folder in made_before}
     copied = {"training.warm_start": training.warm_start, "tokenizer.from_model": config.tokenizer.from_model}
@@ -37,10 +37,10 @@ def check_other_models(config: Config, made_before: Collection[Path] = (), *, re
                 raise ModelDirectoryError(f"{key}: {error}") from None
     for model in training.distillation.teachers:
         if os.path.realpath(find_other_model(model)) not in expected:
-            find_teacher(config, model)
+            find_distillation_teacher(config, model)
 
 
-def find_teacher(config: Config, model: str) -> Path:
+def find_distillation_teacher(config: Config, model: str) -> Path:
     """The directory of a teacher.
 
     Raises:
@@ -51,5 +51,5 @@ def find_teacher(config: Config, model: str) -> Path:
     try:
         load_recipe(folder, type(config))
     except ModelDirectoryError as error:
-        raise ModelDirectoryError(f"{TEACHERS_KEY}: {error}") from None
+        raise ModelDirectoryError(f"{DISTILLATION_TEACHERS}: {error}") from None
     return folder

@@ -55,7 +55,7 @@ from seq2seq.training.start_alarms import (
     short_run_alarm,
     start_alarms,
 )
-from seq2seq.training.student import student_recipe, teacher_runs, translate_training_text
+from seq2seq.training.teachers import student_recipe, teacher_runs, translate_training_text
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 

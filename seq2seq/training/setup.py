@@ -26,12 +26,12 @@ from seq2seq.plurals import pluralize
 from seq2seq.training.checkpoints import RunDirectory, restore, snapshot
 from seq2seq.training.corpus_checks import MAX_COUNTED_TOKENS
 from seq2seq.training.display import Display, Timer
+from seq2seq.training.distillation import load_distillation
 from seq2seq.training.optimization import make_optimizer
 from seq2seq.training.pace import Pace, mean_update
 from seq2seq.training.preparation import TrainingData, describe_batch, prepare_data
 from seq2seq.training.recovery import explain_out_of_memory
 from seq2seq.training.run_state import EpochBatches, RunState
-from seq2seq.training.teachers import load_teachers
 from seq2seq.training.validation import Validator
 
 try:
@@ -79,7 +79,7 @@ def make_compiled_model(
     with replicas.strategy.scope():
         model = build_model(config, tokenizers, precision)
         optimizer = make_optimizer(training)
-        distillation = load_teachers(config, tokenizers, precision)
+        distillation = load_distillation(config, tokenizers, precision)
     if training.warm_start is not None and is_new:
         warm_start(model, tokenizers, find_other_model(training.warm_start), display)
     freeze(model, training.freeze)

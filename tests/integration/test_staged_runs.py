@@ -13,7 +13,7 @@ from seq2seq.errors import CorpusError, ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_model_config, load_tokenizers
 from seq2seq.model_directory.history import read_history
-from seq2seq.model_directory.other_models import TEACHERS_KEY
+from seq2seq.model_directory.other_models import DISTILLATION_TEACHERS
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from seq2seq.training.display import Display
@@ -172,8 +172,8 @@ def test_a_stage_draws_anew_and_its_held_out_text_is_new(recipe, whole, tmp_path
     [
         ({"data.train": {"tsv": "nowhere.tsv"}}, "stages.1: nowhere.tsv: no such file"),
         ({"data.test": {"tsv": "nowhere.tsv"}}, "stages.1: nowhere.tsv: no such file"),
-        ({TEACHERS_KEY: ["nowhere"]}, f"stages.1: {TEACHERS_KEY}: nowhere: "),
-        ({TEACHERS_KEY: ["run/stages/2"]}, f"stages.1: {TEACHERS_KEY}: run/stages/2: "),
+        ({DISTILLATION_TEACHERS: ["nowhere"]}, f"stages.1: {DISTILLATION_TEACHERS}: nowhere: "),
+        ({DISTILLATION_TEACHERS: ["run/stages/2"]}, f"stages.1: {DISTILLATION_TEACHERS}: run/stages/2: "),
     ],
 )
 def test_what_a_later_stage_lacks_is_said_before_the_first_one_trains(recipe, changes, expected, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from seq2seq.model_directory.directory import load_model_config, read_metadata
 from seq2seq.training import train
 from seq2seq.training.checkpoints import lock_run
 from seq2seq.training.run_state import resume_command
-from seq2seq.training.student import student_recipe
+from seq2seq.training.teachers import student_recipe
 from seq2seq.training.validation import Validator
 from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run
