@@ -1,14 +1,13 @@
 """Quality of a small Transformer over CPU minutes, on the batches of the recipe `multi30k-en-de-small`.
 
-    python benchmarks/quality/transformer.py --work runs/transformer-15 --budgets 15 --set training.updates=6200
+    python benchmarks/quality/transformer.py --work runs/transformer-15 --budget 15 --set training.updates=6200
     python benchmarks/quality/transformer.py --check
 
 Network: Transformer-Tiny from stock Keras layers (`network.py`), with normalised inputs of sublayers. Tokenizer,
 batches, loss, Adam, search and scores are the toolkit's, as for its recurrent models. `--set` changes the recipe, as in
-`seq2seq train`: data, batches, training and seed. What ends a run is its last budget, so the cosine schedule needs
-`training.updates`: some 410 per CPU minute, depending on the machine. Each epoch ends with a validation: loss, and BLEU
-of greedy translations. At each budget, the weights that were best by then translate the test set at beam size 5, and a
-line is appended to `transformer.jsonl`.
+`seq2seq train`: data, batches, training and seed. A run ends after `training.updates`, some 410 per CPU minute of its
+budget, depending on the machine. Each epoch ends with a validation: loss, and BLEU of greedy translations. At the end,
+the weights with the best BLEU translate the test set at beam size 5, and a line is appended to `transformer.jsonl`.
 
 A CPU minute is a minute of this process on one core, user and system time, over all sessions. As in the history of
 `seq2seq train`, it includes reading the corpora, tracing and validation; translating the test set does not count. The
@@ -41,7 +40,7 @@ from seq2seq.model_directory.directory import create_model_directory, load_token
 from seq2seq.models.base import assign_weights, named_weights
 from seq2seq.models.trainable import TrainableModel
 from seq2seq.storage.arrays import load_arrays, save_arrays
-from seq2seq.training.checkpoints import training_state
+from seq2seq.training.checkpoints import lock_run, training_state
 from seq2seq.training.display import make_display
 from seq2seq.training.optimization import learning_rate, make_optimizer
 from seq2seq.training.preparation import prepare_data
@@ -120,11 +119,11 @@ class Progress:
 
 
 class Run:
-    """A run in a folder, which ends when the budgets are spent: CPU minutes, in ascending order."""
+    """A run in a folder, which ends after the updates of its recipe."""
 
-    def __init__(self, config: Config, shape: Shape, folder: Path, record: Path, budgets: list[float]) -> None:
+    def __init__(self, config: Config, shape: Shape, folder: Path) -> None:
         self.clock = time.process_time()
-        self.config, self.folder, self.record, self.budgets = config, folder, record, budgets
+        self.config, self.folder = config, folder
         self.progress = Progress()
         self.settings = {"recipe": dump_config(config), "shape": asdict(shape)}
         checkpoint, display = folder / CHECKPOINT, make_display(None)
@@ -156,9 +155,6 @@ class Run:
         best = [name for name in arrays if name.startswith("best/")]
         self.best_weights = {name.removeprefix("best/"): arrays[name] for name in best}
         self.progress = Progress(**about["progress"])
-        best = (self.progress.best or {}).get("best_cpu_minutes", 0.0)
-        if self.budgets[0] < best:
-            raise SystemExit(f"{checkpoint}: its best weights are of {best} CPU minutes. Give only larger --budgets.")
         print(f"resuming after update {self.update:,}, {self.progress.cpu_seconds / 60:.1f} CPU minutes", flush=True)
 
     def save(self) -> None:
@@ -167,23 +163,25 @@ class Run:
         save_arrays(self.folder / CHECKPOINT, arrays, {"progress": asdict(self.progress), "settings": self.settings})
         self.last_saved = time.monotonic()
 
-    def train(self) -> None:
-        """Train, and report at each budget."""
-        progress = self.progress
-        while self.budgets:
+    def train(self) -> records.Row:
+        """Train to the last update; returns the position and the scores of the best weights on the test set."""
+        progress, last = self.progress, self.config.training.updates
+        assert last is not None  # checked by `main`
+        while self.update < last:
             plan = plan_epoch(self.config, self.data.train, progress.epoch)
             for batch in batch_dataset(self.data.train, plan, progress.batch):
                 self.learn(batch)
                 progress.epochs = progress.epoch - 1 + progress.batch / len(plan)
-                self.report_spent_budgets()
-                if not self.budgets:
-                    break
                 if progress.batch == len(plan):
                     progress.epoch, progress.batch = progress.epoch + 1, 0
+                if self.update == last or progress.batch == 0:
                     self.validate()
                 elif time.monotonic() - self.last_saved > 60 * self.config.training.checkpoint_minutes:
+                    self.count()
                     self.save()
-        self.save()
+                if self.update == last:
+                    break
+        return self.row()
 
     @property
     def greedy(self) -> SearchOptions:
@@ -214,8 +212,6 @@ class Run:
             bleu = self.score(texts, [pair.target for pair in pairs])["bleu"]
             weights = {name: array.copy() for name, array in named_weights(self.model).items()}
         self.count()
-        if progress.best is not None:
-            self.report_spent_budgets()  # without this validation, which ended too late for them
         improved = progress.best is None or bleu > progress.best["valid_bleu"]
         if improved:
             position = {"best_update": self.update, "best_cpu_minutes": round(progress.cpu_seconds / 60, 2)}
@@ -229,35 +225,19 @@ class Run:
         )
         self.save()
 
-    def report_spent_budgets(self) -> None:
-        """Report at each budget that is spent."""
-        self.count()
-        while self.budgets and self.progress.cpu_seconds >= 60 * self.budgets[0]:
-            if self.progress.best is None:
-                self.validate()
-            self.report(self.budgets.pop(0))
-
-    def report(self, budget: float) -> None:
-        """Translate the test set with the best weights, and append a row to the record."""
-        pairs, live = list(open_corpus(self.config.data.test)), named_weights(self.model)
+    def row(self) -> records.Row:
+        """The position of the run, and the scores of its best weights on the test set."""
+        pairs, best = list(open_corpus(self.config.data.test)), self.progress.best or {}
         assign_weights(self.model, self.best_weights, self.folder)
         texts = self.translator.translate([pair.source for pair in pairs], records.TEST_SEARCH)
-        assign_weights(self.model, live, self.folder)
-        records.append(
-            self.record,
-            {
-                "model": "Transformer",
-                "run": self.folder.name,
-                "budget": budget,
-                "cpu_minutes": round(self.progress.cpu_seconds / 60, 2),
-                "parameters": sum(array.size for array in live.values()),
-                "updates": self.update,
-                "epochs": round(self.progress.epochs, 2),
-                **self.progress.best,
-                **self.score(texts, [pair.target for pair in pairs]),
-            },
-        )
-        self.clock = time.process_time()  # translating the test set is not training
+        return {
+            "cpu_minutes": round(self.progress.cpu_seconds / 60, 2),
+            "parameters": sum(array.size for array in self.best_weights.values()),
+            "updates": self.update,
+            "epochs": round(self.progress.epochs, 2),
+            **best,
+            **self.score(texts, [pair.target for pair in pairs]),
+        }
 
     def score(self, texts: list[str], references: list[str]) -> records.Row:
         return records.score(texts, references, self.config.data.target_language)
@@ -275,8 +255,8 @@ def use_cpu(threads: int | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/transformer"), help="folder of the run")
-    parser.add_argument("--budgets", nargs="+", type=float, default=[15.0], help="CPU minutes; default: 15")
-    parser.add_argument("--record", type=Path, default=HERE / "transformer.jsonl", help="file for the rows")
+    parser.add_argument("--budget", type=float, default=15.0, help="CPU minutes of the run in the figure; default: 15")
+    parser.add_argument("--record", type=Path, default=HERE / "transformer.jsonl", help="file for the row")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change of the recipe")
     parser.add_argument("--threads", type=int, help="number of TensorFlow's threads; default: one per core")
     parser.add_argument("--check", action="store_true", help="check cached decoding with random weights, and end")
@@ -308,14 +288,14 @@ def main() -> None:
     schedule = config.training.schedule
     if schedule.type == "plateau":
         raise SystemExit("training.schedule.type: expected a schedule that depends on the update only, found plateau")
-    if schedule.type == "cosine" and schedule.decay_updates is None and config.training.updates is None:
-        raise SystemExit("training.updates: expected the update at which the cosine schedule ends, found null")
-    budgets = records.budgets_left(options.record, run, options.budgets)
-    if set(budgets) != set(options.budgets) and not (options.work / CHECKPOINT).exists():
-        raise SystemExit(f"{options.record}: has rows of another run {run}. Remove them, or give another --work.")
-    if budgets:
-        options.work.mkdir(parents=True, exist_ok=True)
-        Run(config, shape, options.work, options.record, budgets).train()
+    if config.training.updates is None:
+        raise SystemExit("training.updates: expected the last update of the run, found null")
+    if any(row["run"] == run for row in records.read(options.record)):
+        raise SystemExit(f"{options.record}: has a row of a run {run}. Remove it, or give another --work.")
+    options.work.mkdir(parents=True, exist_ok=True)
+    with lock_run(options.work):
+        row = Run(config, shape, options.work).train()
+    records.append(options.record, {"model": "Transformer", "run": run, "budget": options.budget, **row})
 
 
 if __name__ == "__main__":
